@@ -1,0 +1,188 @@
+/**
+ * The contract between the engine and an operator.
+ *
+ * An operator is written once and knows neither threads, nor clocks, nor where its state lives. A *description* is part of the
+ * job graph: data and functions, the same in every thread. Its `open` makes the *instance* of one subtask.
+ *
+ * What an instance may rely on
+ *  - Its methods are called on one thread, one at a time, in the order of its input.
+ *  - Before `process` and `onTimer`, `context.time` and (for keyed operators) the key at hand are set.
+ *  - Between two calls the engine may take a snapshot: what matters after a restart is in declared state, timers or `snapshot`.
+ *  - After a throw the instance is closed and never called again; the restart strategy decides what happens to the job.
+ * What it must not do
+ *  - Wait, block, or keep a promise per record. Work that takes time is started here and ended by `context.mailbox`.
+ *  - Read a clock, a random number, a file: what it needs comes in through the context (connectors excepted).
+ *  - Emit without bound in one call. What may do so stops when `context.gate.isClosed` and goes on in `resume`.
+ */
+import type { AnyKey } from '../core/key.ts'
+import type { Logger } from '../core/log.ts'
+import type { Metrics } from '../core/metrics.ts'
+import type { Clock, RecordTime } from '../core/time.ts'
+import type { CellState, KeyedCells, SliceCells } from './state-backend.ts'
+import type { TimerIndex } from './state-backend.ts'
+import type { Timers } from './state.ts'
+
+/** An operator as it stands in the job graph. */
+export interface OperatorDescription {
+  /** The operator's kind in plans, messages and metrics: `'map'`, `'window'`. */
+  readonly type: string
+  /** How many inputs it tells apart. A union of streams is one input. */
+  readonly inputCount: number
+  /** Whether every input is partitioned by key, except those of `broadcastInputs`. */
+  readonly isKeyed: boolean
+  /** Inputs, by index, that every subtask gets whole. */
+  readonly broadcastInputs?: readonly number[]
+  /** Names of its side outputs. */
+  readonly sides?: readonly string[]
+  /** Keyed state, known before the job runs: a savepoint is checked against it and the plan shows it. */
+  readonly states?: readonly CellState[]
+  /**
+   * How non-keyed state is dealt out after a restore: each item to one subtask (`'split'`, the default), or all items to
+   * every subtask (`'union'`).
+   */
+  readonly itemsRestore?: 'split' | 'union'
+  /**
+   * Whether an emitted value is the engine's alone from then on. A map or process function may keep what it returned and
+   * change it later, so what it emits is copied before it waits in a queue.
+   */
+  readonly emitsOwned: boolean
+  /** The operator as source text, for chains that are compiled into one function. Must do what the instance does. */
+  readonly fused?: FusedOperator
+  /**
+   * Whether it hands watermarks on itself, with `context.emitWatermark`, because records it has taken may still be under way
+   * (asynchronous requests). Otherwise the engine does, after `onWatermark`.
+   */
+  readonly holdsWatermarks?: boolean
+  /** What of the operator's options must be equal in every thread and is shown in plans. */
+  readonly details?: Readonly<Record<string, string | number | boolean>>
+  /** Runs once per subtask, before its first record. May be asynchronous: the job starts when all are open. */
+  open(context: OperatorContext): OperatorInstance | Promise<OperatorInstance>
+}
+
+/** A stateless operator as source text. */
+export interface FusedOperator {
+  /** Functions the text calls, user functions mostly. They are called as they are given, never re-parsed. */
+  readonly functions: readonly ((value: never) => unknown)[]
+  /**
+   * Statements that handle the record `value`. `names` are the names of `functions` in the text; `emit(expression)` is the
+   * text that hands a value on; it may stand once only.
+   */
+  source(names: readonly string[], emit: (expression: string) => string): string
+}
+
+/** Where records go. The record's timestamp is that of `context.time`. */
+export interface Output {
+  emit(value: unknown): void
+}
+
+/** Closed while some output of the subtask has no room. Emitting is still allowed then; feeding the chain is not. */
+export interface Gate {
+  readonly isClosed: boolean
+}
+
+/** Actions of the outside world (a request that ended, a file that was written), run on the subtask's thread between records. */
+export interface Mailbox {
+  /** May be called from any callback. An action that throws fails the subtask. */
+  submit(action: () => void): void
+}
+
+/** What `open` is given. */
+export interface OperatorContext {
+  readonly jobName: string
+  readonly operatorUid: string
+  readonly subtaskIndex: number
+  readonly parallelism: number
+  readonly maxParallelism: number
+  /** The main output. */
+  readonly output: Output
+  /** A side output by name. Emitting to one that nobody reads costs nothing. */
+  side(name: string): Output
+  readonly time: RecordTime
+  readonly gate: Gate
+  readonly mailbox: Mailbox
+  /** The combined watermark of the inputs, as far as the operator has been told. `-Infinity` before the first. */
+  watermarkMs(): number
+  /** Only for operators that hold watermarks: nothing not later than `watermarkMs` will be emitted any more. */
+  emitWatermark(watermarkMs: number): void
+  /** Processing time, the engine's clock: the only one that replays. */
+  readonly clock: Clock
+  /** Keyed operators only; `STATE_NO_KEY` for others. */
+  readonly keyed: KeyedContext
+  /** `onWake` is called once processing time has reached `processingTimeMs`. The latest call counts. */
+  wakeAt(processingTimeMs: number): void
+  readonly metrics: Metrics
+  readonly logger: Logger
+  /** Aborted when the subtask is cancelled or stopped. */
+  readonly signal: AbortSignal
+  /** The items of `snapshot` that fall to this subtask after a restore; empty on a first start. */
+  readonly restoredItems: readonly unknown[]
+}
+
+/** Keyed state of one subtask, with the key at hand. */
+export interface KeyedContext {
+  /** The key at hand; throws `STATE_NO_KEY` where there is none. */
+  key(): AnyKey
+  /** The handle of a declared state, of the kind it was declared with (state.ts). */
+  state(name: string): unknown
+  /** The bare cells of a declared state, for operators that keep their own structure. */
+  cells<V>(name: string): KeyedCells<V>
+  slices<V>(name: string): SliceCells<V>
+  /** Timers of the key at hand, one per key, clock and millisecond. Due ones arrive at `onTimer`. */
+  readonly timers: Timers
+  /** Event- and processing-time timers without the check for doubles, for operators that register each once. */
+  timerIndex(clock: 'event' | 'processing'): TimerIndex
+}
+
+/** A timer that came due. Event-time timers of a subtask come in the order of their time. */
+export interface Timer {
+  readonly clock: 'event' | 'processing'
+  readonly timestampMs: number
+}
+
+/**
+ * One subtask of an operator. Methods that answer a boolean are resumable: `false` means stopped because the gate closed;
+ * the engine calls `resume` when there is room again, until it answers `true`, and feeds nothing in between.
+ */
+export interface OperatorInstance {
+  /** A record of input `input`. Always finishes its own record; see `resume` for what it may leave behind. */
+  process(value: unknown, input: number): void
+  /**
+   * The combined watermark rose to `watermarkMs`. Called after the timers up to it have fired and before it is handed on.
+   */
+  onWatermark?(watermarkMs: number): boolean
+  /** A timer of the key at hand; `context.time` is the timer's for event time, unchanged for processing time. */
+  onTimer?(timer: Timer): void
+  /** Processing time reached what `wakeAt` asked for. */
+  onWake?(nowMs: number): boolean
+  /** Goes on with what was left behind when the gate closed. */
+  resume?(): boolean
+  /** All inputs have ended; the last watermark has been handled. */
+  onEnd?(): boolean
+  /** Before a snapshot: hand on what is held back and must not be in it (partial aggregates). */
+  prepareSnapshot?(): boolean
+  /**
+   * At the barrier: what is not keyed state. `items` are in the value model and may be changed afterwards; `durable` settles
+   * when what the snapshot refers to outside (files, sent records) would survive a crash. A rejection aborts the checkpoint.
+   */
+  snapshot?(checkpoint: SnapshotPoint): OperatorSnapshot
+  /** Checkpoint `checkpointId` is complete: commit what it covers. Not called for savepoints that the job outlives. */
+  onCheckpointComplete?(checkpointId: number): void
+  /** Whether nothing is left to commit; asked before a subtask that has ended may go. Default: true. */
+  isCommitted?(): boolean
+  /** Whether it takes records now. While false the engine feeds nothing to its chain; `mailbox` wakes it. Default: true. */
+  hasRoom?(): boolean
+  /** May be called twice. Waits for what is under way. */
+  close?(): void | Promise<void>
+}
+
+/** Which snapshot is taken. */
+export interface SnapshotPoint {
+  readonly checkpointId: number
+  readonly kind: 'checkpoint' | 'savepoint'
+}
+
+/** The non-keyed part of an operator's snapshot. */
+export interface OperatorSnapshot {
+  readonly items: readonly unknown[]
+  readonly durable?: Promise<void>
+}
