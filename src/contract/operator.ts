@@ -46,6 +46,13 @@ export interface OperatorDescription {
    * change it later, so what it emits is copied before it waits in a queue.
    */
   readonly emitsOwned: boolean
+  /**
+   * Whether its state keeps values of records beyond the call (an aggregate of rows, say). Their strings are then read from a
+   * frame one by one, so that no kept string pins its whole frame in memory.
+   */
+  readonly keepsValues?: boolean
+  /** User functions, in a fixed order: compared between threads by their source text, and called by `fused`. */
+  readonly functions?: readonly UserFunction[]
   /** The operator as source text, for chains that are compiled into one function. Must do what the instance does. */
   readonly fused?: FusedOperator
   /**
@@ -59,13 +66,14 @@ export interface OperatorDescription {
   open(context: OperatorContext): OperatorInstance | Promise<OperatorInstance>
 }
 
+/** A function of the job's author, called as it is given, never re-parsed. */
+export type UserFunction = (...args: never[]) => unknown
+
 /** A stateless operator as source text. */
 export interface FusedOperator {
-  /** Functions the text calls, user functions mostly. They are called as they are given, never re-parsed. */
-  readonly functions: readonly ((value: never) => unknown)[]
   /**
-   * Statements that handle the record `value`. `names` are the names of `functions` in the text; `emit(expression)` is the
-   * text that hands a value on; it may stand once only.
+   * Statements that handle the record `value`. `names` are the names of the description's `functions` in the text;
+   * `emit(expression)` is the text that hands a value on; it may stand once only.
    */
   source(names: readonly string[], emit: (expression: string) => string): string
 }

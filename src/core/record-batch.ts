@@ -11,6 +11,7 @@
 export const BATCH_RECORDS_MAX = 512
 
 export class RecordBatch {
+  readonly kind = 'records'
   readonly values: unknown[]
   readonly timestamps: Float64Array
   readonly hashes: Int32Array

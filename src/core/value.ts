@@ -13,6 +13,9 @@ import { EngineError } from './errors.ts'
 /** How deep values may be nested. */
 export const VALUE_DEPTH_MAX = 100
 
+/** V8 copies substrings shorter than this, and makes views of longer ones. */
+const SLICED_LENGTH_MIN = 13
+
 /** A typed array of the value model. */
 export type TypedArray =
   | Uint8Array
@@ -72,6 +75,20 @@ export function objectKind(value: object): ObjectKind | undefined {
 /** A copy that shares nothing mutable with `value`. Throws `VALUE_UNSUPPORTED` for what is not in the model. */
 export function copyValue<T>(value: T): T {
   return (isPrimitive(value) ? value : copyAt(value as object, 0, '')) as T
+}
+
+/** A copy to be kept for long: like `copyValue`, and its strings are parts of no larger ones. */
+export function keepValue<T>(value: T): T {
+  if (typeof value === 'string') return keepString(value) as T
+  return (isPrimitive(value) ? value : keepAt(copyAt(value as object, 0, '') as object)) as T
+}
+
+/**
+ * The same text in memory of its own. V8 makes a long substring a view that keeps the whole text it was cut from: a name kept in
+ * state would pin the frame it came in.
+ */
+export function keepString(text: string): string {
+  return text.length < SLICED_LENGTH_MIN ? text : ` ${text}`.slice(1)
 }
 
 /** Throws `VALUE_UNSUPPORTED` for what is not in the model, naming the path to it. */
@@ -162,6 +179,35 @@ function copyAt(value: object, depth: number, path: string): unknown {
     default:
       throw unsupported(value, path)
   }
+}
+
+/** Replaces the strings of a fresh copy by ones of their own. */
+function keepAt(copy: object): object {
+  if (Array.isArray(copy)) {
+    const items = copy as unknown[]
+    for (let i = 0; i < items.length; i++) items[i] = kept(items[i])
+  } else if (copy instanceof Map) {
+    const entries = [...(copy as Map<unknown, unknown>)]
+    copy.clear()
+    for (const [key, item] of entries) copy.set(kept(key), kept(item))
+  } else if (copy instanceof Set) {
+    const items = [...(copy as Set<unknown>)]
+    copy.clear()
+    for (const item of items) copy.add(kept(item))
+  } else if (!ArrayBuffer.isView(copy) && !(copy instanceof Date)) {
+    const fields = copy as Record<string, unknown>
+    for (const name in fields) {
+      const field = fields[name]
+      if (typeof field === 'string') fields[name] = keepString(field)
+      else if (typeof field === 'object' && field !== null) keepAt(field)
+    }
+  }
+  return copy
+}
+
+function kept(value: unknown): unknown {
+  if (typeof value === 'string') return keepString(value)
+  return typeof value === 'object' && value !== null ? keepAt(value) : value
 }
 
 function checkAt(value: object, depth: number, path: string): void {
