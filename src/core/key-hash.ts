@@ -12,6 +12,7 @@
  *   null      0
  */
 import type { AnyKey } from './key.ts'
+import { checkKey } from './key.ts'
 
 /** The name of this hash, kept in checkpoints and savepoints. */
 export const KEY_HASH_NAME = 'millrace-1'
@@ -36,6 +37,16 @@ export function hashKey(key: AnyKey): number {
   if (typeof key === 'number') return (key | 0) === key ? fmix32(key ^ 0x243f6a88) : hashDouble(key)
   if (typeof key === 'string') return hashString(key)
   return hashOther(key)
+}
+
+/** The hash of what a key selector returned; refuses what is no key. */
+export function hashSelected(selected: unknown): number {
+  if (typeof selected === 'number') {
+    if ((selected | 0) === selected) return fmix32(selected ^ 0x243f6a88)
+  } else if (typeof selected === 'string') {
+    return hashString(selected)
+  }
+  return hashKey(checkKey(selected))
 }
 
 function hashDouble(key: number): number {
