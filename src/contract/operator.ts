@@ -20,7 +20,6 @@ import type { Metrics } from '../core/metrics.ts'
 import type { Clock, RecordTime } from '../core/time.ts'
 import type { CellState, KeyedCells, SliceCells } from './state-backend.ts'
 import type { TimerIndex } from './state-backend.ts'
-import type { Timers } from './state.ts'
 
 /** An operator as it stands in the job graph. */
 export interface OperatorDescription {
@@ -126,20 +125,23 @@ export interface OperatorContext {
   readonly restoredItems: readonly unknown[]
 }
 
-/** Keyed state of one subtask, with the key at hand. */
+/** Keyed state of one subtask, with the key at hand. Handles for users are built of it in src/state. */
 export interface KeyedContext {
   /** The key at hand; throws `STATE_NO_KEY` where there is none. */
   key(): AnyKey
-  /** The handle of a declared state, of the kind it was declared with (state.ts). */
-  state(name: string): unknown
-  /** The bare cells of a declared state, for operators that keep their own structure. */
-  cells<V>(name: string): KeyedCells<V>
-  slices<V>(name: string): SliceCells<V>
-  /** Timers of the key at hand, one per key, clock and millisecond. Due ones arrive at `onTimer`. */
-  readonly timers: Timers
-  /** Event- and processing-time timers without the check for doubles, for operators that register each once. */
-  timerIndex(clock: 'event' | 'processing'): TimerIndex
+  cells<V>(state: string): KeyedCells<V>
+  slices<V>(state: string): SliceCells<V>
+  timers(state: string): TimerIndex
 }
+
+/**
+ * A state of this name, with layout `'timers'`, is polled by the engine: entries that the watermark has passed arrive at `onTimer`,
+ * each right after the record that set it or before the watermark is handed on.
+ */
+export const EVENT_TIMERS = '#event-timers'
+
+/** The same for processing time. */
+export const PROCESSING_TIMERS = '#processing-timers'
 
 /** A timer that came due. Event-time timers of a subtask come in the order of their time. */
 export interface Timer {
@@ -158,7 +160,10 @@ export interface OperatorInstance {
    * The combined watermark rose to `watermarkMs`. Called after the timers up to it have fired and before it is handed on.
    */
   onWatermark?(watermarkMs: number): boolean
-  /** A timer of the key at hand; `context.time` is the timer's for event time, unchanged for processing time. */
+  /**
+   * An entry of the timer index of the key at hand came due; it may be a double or out of date (`TimerIndex`). `context.time` is
+   * its time for event time; for processing time it is the watermark, or the clock where there is none.
+   */
   onTimer?(timer: Timer): void
   /** Processing time reached what `wakeAt` asked for. */
   onWake?(nowMs: number): boolean
