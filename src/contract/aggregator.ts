@@ -17,6 +17,11 @@ export interface Aggregator<in T, in out A, out R> {
   result(accumulator: A): R
   /** Whether merging in any grouping gives exactly the same result. Sums of floating-point numbers do not. Default false. */
   readonly isExact?: boolean
+  /**
+   * Whether accumulators may hold parts of the values they were given, strings above all. Those are then kept in memory of their
+   * own, which costs a copy a record. Default true; false for accumulators of numbers, or that copy what they keep.
+   */
+  readonly keepsValues?: boolean
   /** The accumulator's schema, when it is to be checked or evolved. */
   readonly state?: Schema<A>
 }

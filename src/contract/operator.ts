@@ -41,10 +41,10 @@ export interface OperatorDescription {
    */
   readonly itemsRestore?: 'split' | 'union'
   /**
-   * Whether an emitted value is the engine's alone from then on. A map or process function may keep what it returned and
-   * change it later, so what it emits is copied before it waits in a queue.
+   * Whose an emitted value is. `'engine'`: nobody else's from then on. `'user'`: a user function may keep what it returned and change
+   * it later, so it is copied before it waits in a queue. `'input'`: what came in is handed on as it is.
    */
-  readonly emitsOwned: boolean
+  readonly emits: 'engine' | 'user' | 'input'
   /**
    * Whether its state keeps values of records beyond the call (an aggregate of rows, say). Their strings are then read from a
    * frame one by one, so that no kept string pins its whole frame in memory.
@@ -75,6 +75,8 @@ export interface FusedOperator {
    * `emit(expression)` is the text that hands a value on; it may stand once only.
    */
   source(names: readonly string[], emit: (expression: string) => string): string
+  /** Functions of the operator's own that the text calls, by the names it calls them. */
+  readonly bindings?: Readonly<Record<string, unknown>>
 }
 
 /** Where records go. The record's timestamp is that of `context.time`. */
@@ -127,7 +129,7 @@ export interface OperatorContext {
 
 /** Keyed state of one subtask, with the key at hand. Handles for users are built of it in src/state. */
 export interface KeyedContext {
-  /** The key at hand; throws `STATE_NO_KEY` where there is none. */
+  /** The key at hand; throws `STATE_NO_KEY` where there is none: while opening, at the end, in callbacks. */
   key(): AnyKey
   cells<V>(state: string): KeyedCells<V>
   slices<V>(state: string): SliceCells<V>

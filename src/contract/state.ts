@@ -45,6 +45,12 @@ export interface AggregatingState<in T, out R> {
   clear(): void
 }
 
+/** A state handle without what writes. */
+export type ReadonlyHandle<H> =
+  H extends MapState<infer M, infer V>
+    ? ReadonlyMapState<M, V>
+    : Pick<H, keyof H & ('get' | 'values' | 'isEmpty')>
+
 /** Timers of the key at hand. One timer per key, clock and millisecond; restored with the state. */
 export interface Timers {
   /** A time that the watermark has passed already fires at once, after the record at hand. */

@@ -23,9 +23,14 @@ export interface WindowFunction<in T, out W extends Window> {
   readonly clock?: 'event' | 'processing'
   /**
    * Says that windows of `sizeMs` begin every `everyMs`, aligned to 1970 plus `offsetMs`, whatever the record. The engine
-   * then keeps one partial result per `everyMs` instead of one per window. `sizeMs` is a multiple of `everyMs`.
+   * then keeps one partial result for a piece of time instead of one per window.
    */
   readonly aligned?: AlignedWindows
+  /**
+   * Says that `merge` joins windows that overlap (`'strictly'`), or overlap or touch (`'touching'`), and nothing else. The engine
+   * then need not call it for each record.
+   */
+  readonly mergesOverlapping?: 'strictly' | 'touching'
 }
 
 /** Windows that overlap or touch and become one. */

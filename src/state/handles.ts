@@ -1,7 +1,7 @@
 /** From declared states to the handles that user functions hold. */
 import type { Aggregator } from '../contract/aggregator.ts'
 import type { KeyedContext } from '../contract/operator.ts'
-import type { CellState } from '../contract/state-backend.ts'
+import type { CellState, KeyedCells } from '../contract/state-backend.ts'
 import type { Key } from '../core/key.ts'
 import { EngineError } from '../core/errors.ts'
 import { CellListState } from './list-state.ts'
@@ -40,16 +40,47 @@ export function stateHandles<S extends States>(states: S, keyed: KeyedContext): 
 function handleOf(name: string, spec: StateSpec<unknown>, keyed: KeyedContext): unknown {
   switch (spec.kind) {
     case 'value':
-      return new CellValueState<unknown>(keyed.cells(name), spec.defaultValue)
+      return new CellValueState<unknown>(new CellsOfKey(keyed, name), spec.defaultValue)
     case 'list':
-      return new CellListState<unknown>(keyed.cells(name))
+      return new CellListState<unknown>(new CellsOfKey(keyed, name))
     case 'map':
-      return new CellMapState<Key, unknown>(keyed.cells(name))
+      return new CellMapState<Key, unknown>(new CellsOfKey(keyed, name))
     case 'reducing':
     case 'aggregating':
       return new CellAggregatingState<unknown, unknown, unknown>(
-        keyed.cells(name),
+        new CellsOfKey(keyed, name),
         spec.aggregator as unknown as Aggregator<unknown, unknown, unknown>,
       )
+  }
+}
+
+/** Cells that refuse to be used where no key is at hand: there they would show the state of the last one. */
+class CellsOfKey<V> implements KeyedCells<V> {
+  readonly #keyed: KeyedContext
+  readonly #cells: KeyedCells<V>
+
+  constructor(keyed: KeyedContext, name: string) {
+    this.#keyed = keyed
+    this.#cells = keyed.cells(name)
+  }
+
+  get(sub: number): V | undefined {
+    this.#keyed.key()
+    return this.#cells.get(sub)
+  }
+
+  edit(sub: number): V | undefined {
+    this.#keyed.key()
+    return this.#cells.edit(sub)
+  }
+
+  put(sub: number, value: V): void {
+    this.#keyed.key()
+    this.#cells.put(sub, value)
+  }
+
+  remove(sub: number): void {
+    this.#keyed.key()
+    this.#cells.remove(sub)
   }
 }

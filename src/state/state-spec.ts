@@ -10,6 +10,7 @@ import type { Aggregator } from '../contract/aggregator.ts'
 import type { CellLayout } from '../contract/state-backend.ts'
 import type { AggregatingState, ListState, MapState, ValueState } from '../contract/state.ts'
 import type { Key } from '../core/key.ts'
+import { reducer } from './reducer.ts'
 import type { Schema } from '../core/schema.ts'
 
 declare const brand: unique symbol
@@ -66,7 +67,10 @@ export function reducingState<T>(
   f: (left: T, right: T) => T,
   _options: StateOptions<T> = {},
 ): StateSpec<AggregatingState<T, T>> {
-  return { kind: 'reducing', aggregator: reducer(f) as Aggregator<never, unknown, unknown> }
+  return {
+    kind: 'reducing',
+    aggregator: reducer(f) as unknown as Aggregator<never, unknown, unknown>,
+  }
 }
 
 /** One accumulator per key; `get` answers its result. */
@@ -74,22 +78,13 @@ export function aggregatingState<T, A, R>(
   aggregator: Aggregator<T, A, R>,
   _options: StateOptions<A> = {},
 ): StateSpec<AggregatingState<T, R>> {
-  return { kind: 'aggregating', aggregator: aggregator as Aggregator<never, unknown, unknown> }
+  return {
+    kind: 'aggregating',
+    aggregator: aggregator as unknown as Aggregator<never, unknown, unknown>,
+  }
 }
 
 /** How the cells of a kind lie. */
 export function layoutOf(kind: StateKind): CellLayout {
   return kind === 'list' || kind === 'map' ? 'page' : 'key'
-}
-
-/** A reduce as an aggregator: its accumulator is the value so far, wrapped, since undefined is no accumulator. */
-function reducer<T>(f: (left: T, right: T) => T): Aggregator<T, readonly T[], T> {
-  const merge = (a: readonly T[], b: readonly T[]): readonly T[] =>
-    a.length === 0 ? b : b.length === 0 ? a : [f(a[0] as T, b[0] as T)]
-  return {
-    create: () => [],
-    add: (accumulator, value) => merge(accumulator, [value]),
-    merge,
-    result: (accumulator) => accumulator[0] as T,
-  }
 }

@@ -30,6 +30,8 @@ import { TimerQueue } from './timer-queue.ts'
 export class MemoryStore implements KeyedStore {
   key: AnyKey = null
   hash = 0
+  /** Counts the keys at hand, so that cells can tell whether what they looked up last is still meant. */
+  sequence = 0
   readonly #options: KeyedStoreOptions
   readonly #cells = new Map<string, TableCells>()
   readonly #slices = new Map<string, TableSlices>()
@@ -44,6 +46,7 @@ export class MemoryStore implements KeyedStore {
   useKey(key: AnyKey, hash: number): void {
     this.key = key
     this.hash = hash
+    this.sequence += 1
   }
 
   cells<V>(state: string): KeyedCells<V> {
@@ -70,7 +73,7 @@ export class MemoryStore implements KeyedStore {
     const parts: SnapshotPart[] = []
     for (const [state, cells] of this.#cells) parts.push({ state, table: cells.table })
     for (const [state, slices] of this.#slices) {
-      for (const [slice, table] of slices.tables) parts.push({ state, table, slice })
+      for (const [slice, { table }] of slices.tables) parts.push({ state, table, slice })
     }
     const timers = [...this.#timers].flatMap(([state, queue]) =>
       queue.capture().map((rows) => ({ state, rows })),
@@ -94,7 +97,7 @@ export class MemoryStore implements KeyedStore {
     let cellCount = 0
     for (const cells of this.#cells.values()) cellCount += cells.table.liveCount
     for (const slices of this.#slices.values()) {
-      for (const table of slices.tables.values()) cellCount += table.liveCount
+      for (const { table } of slices.tables.values()) cellCount += table.liveCount
     }
     return { cellCount }
   }
@@ -142,9 +145,13 @@ function declared<T>(states: ReadonlyMap<string, T>, name: string): T {
   return state
 }
 
+/** The cells of one table. Remembers the entry it looked up last: an operator mostly reads and then writes the same. */
 class TableCells implements KeyedCells<unknown> {
   readonly table: KeyTable<unknown>
   readonly #store: MemoryStore
+  #sequence = -1
+  #sub = 0
+  #entry = -1
 
   constructor(store: MemoryStore, hasSubs: boolean) {
     this.#store = store
@@ -152,25 +159,35 @@ class TableCells implements KeyedCells<unknown> {
   }
 
   get(sub: number): unknown {
-    const entry = this.table.find(this.#store.key, this.#store.hash, sub)
+    const entry = this.#find(sub)
     return entry < 0 ? undefined : this.table.value(entry)
   }
 
   edit(sub: number): unknown {
-    const entry = this.table.find(this.#store.key, this.#store.hash, sub)
+    const entry = this.#find(sub)
     return entry < 0 ? undefined : this.table.edit(entry)
   }
 
   put(sub: number, value: unknown): void {
-    const { key, hash } = this.#store
-    const entry = this.table.find(key, hash, sub)
-    if (entry < 0) this.table.insert(key, hash, sub, value)
-    else this.table.set(entry, value)
+    const entry = this.#find(sub)
+    if (entry >= 0) this.table.set(entry, value)
+    else this.#entry = this.table.insert(this.#store.key, this.#store.hash, sub, value)
   }
 
   remove(sub: number): void {
-    const entry = this.table.find(this.#store.key, this.#store.hash, sub)
-    if (entry >= 0) this.table.remove(entry)
+    const entry = this.#find(sub)
+    if (entry < 0) return
+    this.table.remove(entry)
+    this.#entry = -1
+  }
+
+  #find(sub: number): number {
+    const store = this.#store
+    if (this.#sequence === store.sequence && this.#sub === sub) return this.#entry
+    this.#sequence = store.sequence
+    this.#sub = sub
+    this.#entry = this.table.find(store.key, store.hash, sub)
+    return this.#entry
   }
 }
 
@@ -179,44 +196,33 @@ class TableCells implements KeyedCells<unknown> {
  * slice that is over is dropped whole. While a snapshot runs it keeps the tables it began with, dropped or not.
  */
 class TableSlices implements SliceCells<unknown> {
-  readonly tables = new Map<number, KeyTable<unknown>>()
+  readonly tables = new Map<number, TableCells>()
   readonly #store: MemoryStore
   #lastSlice = NaN
-  #lastTable: KeyTable<unknown> | undefined
+  #lastCells: TableCells | undefined
 
   constructor(store: MemoryStore) {
     this.#store = store
   }
 
   get(slice: number): unknown {
-    const table = this.#table(slice)
-    if (table === undefined) return undefined
-    const entry = table.find(this.#store.key, this.#store.hash, 0)
-    return entry < 0 ? undefined : table.value(entry)
+    return this.#cells(slice)?.get(0)
   }
 
   edit(slice: number): unknown {
-    const table = this.#table(slice)
-    if (table === undefined) return undefined
-    const entry = table.find(this.#store.key, this.#store.hash, 0)
-    return entry < 0 ? undefined : table.edit(entry)
+    return this.#cells(slice)?.edit(0)
   }
 
   put(slice: number, value: unknown): void {
-    const { key, hash } = this.#store
-    const table = this.#table(slice) ?? this.#addTable(slice)
-    const entry = table.find(key, hash, 0)
-    if (entry < 0) table.insert(key, hash, 0, value)
-    else table.set(entry, value)
+    const cells = this.#cells(slice) ?? this.#add(slice)
+    cells.put(0, value)
   }
 
   remove(slice: number): void {
-    const table = this.#table(slice)
-    if (table === undefined) return
-    const entry = table.find(this.#store.key, this.#store.hash, 0)
-    if (entry < 0) return
-    table.remove(entry)
-    if (table.liveCount === 0) this.drop(slice)
+    const cells = this.#cells(slice)
+    if (cells === undefined) return
+    cells.remove(0)
+    if (cells.table.liveCount === 0) this.drop(slice)
   }
 
   slices(): readonly number[] {
@@ -224,8 +230,8 @@ class TableSlices implements SliceCells<unknown> {
   }
 
   keys(slice: number): SliceCursor {
-    const table = this.#table(slice)
-    return table === undefined ? emptyCursor : new TableCursor(this.#store, table)
+    const cells = this.#cells(slice)
+    return cells === undefined ? emptyCursor : new TableCursor(this.#store, cells.table)
   }
 
   drop(slice: number): void {
@@ -233,22 +239,22 @@ class TableSlices implements SliceCells<unknown> {
     if (slice === this.#lastSlice) this.#lastSlice = NaN
   }
 
-  #table(slice: number): KeyTable<unknown> | undefined {
-    if (slice === this.#lastSlice) return this.#lastTable
-    const table = this.tables.get(slice)
-    if (table !== undefined) {
+  #cells(slice: number): TableCells | undefined {
+    if (slice === this.#lastSlice) return this.#lastCells
+    const cells = this.tables.get(slice)
+    if (cells !== undefined) {
       this.#lastSlice = slice
-      this.#lastTable = table
+      this.#lastCells = cells
     }
-    return table
+    return cells
   }
 
-  #addTable(slice: number): KeyTable<unknown> {
-    const table = new KeyTable<unknown>(false)
-    this.tables.set(slice, table)
+  #add(slice: number): TableCells {
+    const cells = new TableCells(this.#store, false)
+    this.tables.set(slice, cells)
     this.#lastSlice = slice
-    this.#lastTable = table
-    return table
+    this.#lastCells = cells
+    return cells
   }
 }
 

@@ -1,0 +1,236 @@
+/**
+ * Windows of each key's own: sessions, and whatever a user's window function assigns.
+ *
+ * A key's windows lie in one cell, ordered by start. Each has one live entry in the timer index, at or before the end it has now: a
+ * session that grows keeps its entry, and when that comes up too early a new one is made. So a record that prolongs a
+ * session costs no timer.
+ *
+ * Invariants
+ *  - Windows of a cell are in order, and (if they merge) none overlaps another. No cell is empty.
+ *  - `timerMs` of a window is the time of its live entry and not after `endMs - 1`; other entries for the key are out of date.
+ *  - A record is late when its window, merged with those it joins, has passed. What was there is not changed by it.
+ */
+import type {
+  OperatorContext,
+  OperatorDescription,
+  OperatorInstance,
+  Output,
+  Timer,
+} from '../../src/contract/operator.ts'
+import { EVENT_TIMERS, PROCESSING_TIMERS } from '../../src/contract/operator.ts'
+import type { KeyedCells, TimerIndex } from '../../src/contract/state-backend.ts'
+import type { Window, WindowFunction } from '../../src/contract/window.ts'
+import type { Counter } from '../../src/core/metrics.ts'
+import type { PaneOutput, WindowResult } from './pane-output.ts'
+
+const STATE = 'windows'
+
+/** A window of a key with what it holds. */
+interface OpenWindow<A> {
+  startMs: number
+  endMs: number
+  timerMs: number
+  accumulator: A
+}
+
+export function keyWindow<T, A>(
+  windows: WindowFunction<T, Window>,
+  result: WindowResult<T, A>,
+): OperatorDescription {
+  const clock = windows.clock ?? 'event'
+  return {
+    type: 'window',
+    inputCount: 1,
+    isKeyed: true,
+    emits: result.emits,
+    keepsValues: result.aggregator.keepsValues !== false,
+    functions: [windows.assign, ...result.functions],
+    sides: ['late', ...(result.sides ?? [])],
+    states: [
+      { name: STATE, kind: `window ${result.kind}`, layout: 'key' },
+      {
+        name: clock === 'event' ? EVENT_TIMERS : PROCESSING_TIMERS,
+        kind: 'timers',
+        layout: 'timers',
+      },
+    ],
+    details: { windows: windows.name, result: result.kind, clock },
+    open: (context) => new KeyWindowInstance(context, windows, result),
+  }
+}
+
+class KeyWindowInstance<T, A> implements OperatorInstance {
+  readonly #context: OperatorContext
+  readonly #windows: WindowFunction<T, Window>
+  readonly #result: WindowResult<T, A>
+  readonly #output: PaneOutput<A>
+  readonly #late: Output
+  readonly #lateRecords: Counter
+  readonly #cells: KeyedCells<OpenWindow<A>[]>
+  readonly #timers: TimerIndex
+  readonly #isEventTime: boolean
+
+  constructor(
+    context: OperatorContext,
+    windows: WindowFunction<T, Window>,
+    result: WindowResult<T, A>,
+  ) {
+    this.#context = context
+    this.#windows = windows
+    this.#result = result
+    this.#output = result.open(context)
+    this.#late = context.side('late')
+    this.#lateRecords = context.metrics.counter('lateRecords')
+    this.#cells = context.keyed.cells(STATE)
+    this.#isEventTime = (windows.clock ?? 'event') === 'event'
+    this.#timers = context.keyed.timers(this.#isEventTime ? EVENT_TIMERS : PROCESSING_TIMERS)
+  }
+
+  process(value: unknown): void {
+    const timeMs = this.#isEventTime ? this.#context.time.timestampMs : this.#context.clock.now()
+    const assigned = this.#windows.assign(value as T, timeMs)
+    let isTaken = false
+    for (let i = 0; i < assigned.length; i++) {
+      if (this.#add(value as T, assigned[i] as Window)) isTaken = true
+    }
+    if (!isTaken) {
+      this.#lateRecords.add()
+      this.#late.emit(value)
+    }
+  }
+
+  onTimer({ timestampMs }: Timer): void {
+    const open = this.#cells.edit(0)
+    if (open === undefined) return
+    const left: OpenWindow<A>[] = []
+    const fired: OpenWindow<A>[] = []
+    for (const window of open) {
+      if (window.timerMs > timestampMs) {
+        left.push(window)
+      } else if (window.endMs - 1 > timestampMs) {
+        left.push(window)
+        window.timerMs = window.endMs - 1
+        this.#timers.add(window.timerMs)
+      } else {
+        fired.push(window)
+      }
+    }
+    if (left.length === 0) this.#cells.remove(0)
+    else this.#cells.put(0, left)
+    for (const window of fired) this.#fire(window)
+  }
+
+  close(): void {
+    this.#output.close?.()
+  }
+
+  /** Whether the window took the value; false where it is over already. */
+  #add(value: T, window: Window): boolean {
+    const open = this.#cells.edit(0)
+    if (open === undefined) return this.#open(value, window, [])
+    if (this.#windows.merge !== undefined) {
+      return this.#windows.mergesOverlapping === undefined
+        ? this.#addByMerge(value, window, open)
+        : this.#addOverlapping(value, window, open)
+    }
+    const same = open.find(
+      ({ startMs, endMs }) => startMs === window.startMs && endMs === window.endMs,
+    )
+    if (same === undefined) return this.#open(value, window, open)
+    same.accumulator = this.#result.aggregator.add(same.accumulator, value)
+    this.#cells.put(0, open)
+    return true
+  }
+
+  /** A window that joins none of `others`. */
+  #open(value: T, { startMs, endMs }: Window, others: OpenWindow<A>[]): boolean {
+    if (this.#isOver(endMs)) return false
+    const { aggregator } = this.#result
+    const timerMs = endMs - 1
+    const opened = {
+      startMs,
+      endMs,
+      timerMs,
+      accumulator: aggregator.add(aggregator.create(), value),
+    }
+    const at = others.findIndex((other) => other.startMs > startMs)
+    others.splice(at < 0 ? others.length : at, 0, opened)
+    this.#cells.put(0, others)
+    this.#timers.add(timerMs)
+    return true
+  }
+
+  /** The common way: windows that overlap become one; no list is made where only one is touched. */
+  #addOverlapping(value: T, window: Window, open: OpenWindow<A>[]): boolean {
+    const { aggregator } = this.#result
+    const touching = this.#windows.mergesOverlapping === 'touching'
+    let into: OpenWindow<A> | undefined
+    for (let i = 0; i < open.length; i++) {
+      const other = open[i] as OpenWindow<A>
+      const { startMs, endMs } = into ?? window
+      const joins = touching
+        ? startMs <= other.endMs && other.startMs <= endMs
+        : startMs < other.endMs && other.startMs < endMs
+      if (!joins) continue
+      if (into === undefined) {
+        into = other
+        into.startMs = Math.min(startMs, into.startMs)
+        into.endMs = Math.max(endMs, into.endMs)
+        into.accumulator = aggregator.add(into.accumulator, value)
+      } else {
+        this.#join(into, other)
+        open.splice(i--, 1)
+      }
+    }
+    if (into === undefined) return this.#open(value, window, open)
+    this.#cells.put(0, open)
+    return true
+  }
+
+  /** A user's merge: it is given all windows with the new one among them, and says which become which. */
+  #addByMerge(value: T, window: Window, open: OpenWindow<A>[]): boolean {
+    const { aggregator } = this.#result
+    const all: Window[] = [...open, window].sort(
+      (a, b) => a.startMs - b.startMs || a.endMs - b.endMs,
+    )
+    const merges = this.#windows.merge?.(all) ?? []
+    const own = merges.find(({ merged }) => merged.includes(window))
+    const target = own?.into ?? window
+    const joined = open.filter((other) => own?.merged.includes(other) === true)
+    if (joined.length === 0) return this.#open(value, target, open)
+    if (this.#isOver(target.endMs)) return false
+    const [into, ...rest] = joined as [OpenWindow<A>, ...OpenWindow<A>[]]
+    into.accumulator = aggregator.add(into.accumulator, value)
+    for (const other of rest) this.#join(into, other)
+    into.startMs = target.startMs
+    into.endMs = target.endMs
+    const left = open.filter((other) => other === into || !joined.includes(other))
+    left.sort((a, b) => a.startMs - b.startMs)
+    if (into.timerMs > into.endMs - 1) {
+      into.timerMs = into.endMs - 1
+      this.#timers.add(into.timerMs)
+    }
+    this.#cells.put(0, left)
+    return true
+  }
+
+  /** Takes another window of the key in; the earlier of the two timers stays the live one. */
+  #join(into: OpenWindow<A>, other: OpenWindow<A>): void {
+    into.accumulator = this.#result.aggregator.merge(into.accumulator, other.accumulator)
+    into.startMs = Math.min(into.startMs, other.startMs)
+    into.endMs = Math.max(into.endMs, other.endMs)
+    into.timerMs = Math.min(into.timerMs, other.timerMs)
+  }
+
+  #isOver(endMs: number): boolean {
+    return endMs - 1 <= (this.#isEventTime ? this.#context.watermarkMs() : -Infinity)
+  }
+
+  #fire({ startMs, endMs, accumulator }: OpenWindow<A>): void {
+    const { time, keyed } = this.#context
+    const timestampMs = time.timestampMs
+    time.timestampMs = endMs - 1
+    this.#output.fire(keyed.key(), Object.freeze({ startMs, endMs }), accumulator, false)
+    time.timestampMs = timestampMs
+  }
+}
