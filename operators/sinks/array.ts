@@ -1,46 +1,51 @@
 /** Sinks into objects of the caller, for tests and embedding. */
 import type { Sink } from '../../src/contract/sink.ts'
-import type { ChangeKind } from '../../src/core/change.ts'
 import type { Key } from '../../src/core/key.ts'
 import { copyValue } from '../../src/core/value.ts'
 
 /**
- * Appends to an array of the caller. Only with `run(job)`, where the job shares the caller's thread. Rows appear when the
- * checkpoint they belong to is complete, or at the end of a job without checkpoints: each exactly once.
+ * Appends to an array of the caller. Only with `run(job)`, where the job shares the caller's thread. Rows appear exactly once:
+ * when the checkpoint they belong to is complete, or at once in a job without checkpoints.
  *
  * @example
  * const rows: number[] = []
  * await run(job('ten', (env) => env.from('n', fromArray([1, 2])).to('rows', arraySink(rows))))
  */
 export function arraySink<T>(target: T[]): Sink<T> {
+  // epochs that were appended, whichever subtask and attempt did it
+  const done = new Set<string>()
   return {
     type: 'array',
     needsCallingThread: true,
-    open() {
+    open({ attempt, subtaskIndex, isCheckpointed }) {
       let rows: T[] = []
-      const done = new Set<number>()
+      if (!isCheckpointed) return { write: (value) => target.push(copyValue(value) as T) }
       return {
         write: (value) => rows.push(copyValue(value) as T),
-        prepare() {
-          const committable = rows
+        prepare(checkpointId) {
+          if (rows.length === 0) return {}
+          const epoch: Epoch = { id: `${attempt}/${subtaskIndex}/${checkpointId}`, rows }
           rows = []
-          return committable.length === 0 ? {} : { committable }
+          return { committable: epoch }
         },
-        async commit({ checkpointId, data }) {
-          if (done.has(checkpointId)) return
-          done.add(checkpointId)
-          for (const row of data as T[]) target.push(row)
+        async commit({ data }) {
+          const epoch = data as Epoch
+          if (done.has(epoch.id)) return
+          done.add(epoch.id)
+          for (const row of epoch.rows) target.push(row as T)
         },
       }
     },
   }
 }
 
+interface Epoch {
+  readonly id: string
+  readonly rows: readonly unknown[]
+}
+
 /** A table in a Map of the caller: the last row of each key. Only with `run(job)`. */
-export function mapSink<T, K extends Key>(
-  target: Map<K, T>,
-  key: (value: T) => K,
-): Sink<T, ChangeKind> {
+export function mapSink<T, K extends Key>(target: Map<K, T>, key: (value: T) => K): Sink<T> {
   return {
     type: 'map',
     needsCallingThread: true,

@@ -36,10 +36,10 @@ export interface OperatorDescription {
   /** Keyed state, known before the job runs: a savepoint is checked against it and the plan shows it. */
   readonly states?: readonly CellState[]
   /**
-   * How non-keyed state is dealt out after a restore: each item to one subtask (`'split'`, the default), or all items to
-   * every subtask (`'union'`).
+   * How non-keyed items are dealt out after a restore: one by one over the subtasks (`'split'`, the default), all items of a former
+   * subtask in order to one subtask (`'by-subtask'`), or all items to every subtask (`'union'`).
    */
-  readonly itemsRestore?: 'split' | 'union'
+  readonly itemsRestore?: ItemsRestore
   /**
    * Whose an emitted value is. `'engine'`: nobody else's from then on. `'user'`: a user function may keep what it returned and change
    * it later, so it is copied before it waits in a queue. `'input'`: what came in is handed on as it is.
@@ -64,6 +64,9 @@ export interface OperatorDescription {
   /** Runs once per subtask, before its first record. May be asynchronous: the job starts when all are open. */
   open(context: OperatorContext): OperatorInstance | Promise<OperatorInstance>
 }
+
+/** See `OperatorDescription.itemsRestore`. */
+export type ItemsRestore = 'split' | 'by-subtask' | 'union'
 
 /** A function of the job's author, called as it is given, never re-parsed. */
 export type UserFunction = (...args: never[]) => unknown

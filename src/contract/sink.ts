@@ -36,8 +36,10 @@ export interface SinkContext {
   readonly operatorUid: string
   readonly subtaskIndex: number
   readonly parallelism: number
-  /** Of this run of the job: unique among all runs, so that staged output of different runs never meets. */
+  /** Unique among all starts and restarts of the job, so that what they stage never meets. Letters, digits and '-'. */
   readonly attempt: string
+  /** Whether the job takes checkpoints. If not, epochs end only with the job, and nothing is committed before. */
+  readonly isCheckpointed: boolean
   readonly clock: Clock
   readonly logger: Logger
   readonly signal: AbortSignal

@@ -24,6 +24,8 @@ export interface SnapshotFile {
   readonly location: string
   readonly bytes: number
   readonly crc32: number
+  /** Whether it is never written again: a reader may use it by a further name instead of a copy. */
+  readonly isImmutable: boolean
 }
 
 /** What it takes to read a snapshot again; plain data, kept in the manifest. */
@@ -53,6 +55,8 @@ export interface SnapshotTarget {
   readonly operatorUid: string
   readonly subtaskIndex: number
   readonly keyGroups: KeyGroupRange
+  /** Whether the snapshot must share no file with others: then also immutable files are copied. */
+  readonly isSelfContained: boolean
   /** Called when `isFull` has turned false. */
   readonly wake: () => void
 }
@@ -64,8 +68,8 @@ export interface SnapshotWriter {
   /** Whether so many bytes wait for the disk that nothing should be written now. */
   readonly isFull: boolean
   /**
-   * Takes a file of the backend into the snapshot: as a further name of an immutable file where `isImmutable` and the storage
-   * can, else as a copy. A file that an earlier snapshot of this writer's subtask took under the same `identity` is shared.
+   * Takes a file of the backend into the snapshot: by a further name where it is immutable and the storage can, else as a
+   * copy. So snapshots share the files that have not changed between them.
    */
   file(source: SnapshotSourceFile): Promise<void>
   /** All is durable when it settles. */
