@@ -128,12 +128,8 @@ class ProcessInstance implements OperatorInstance {
   readonly #info: { timestampMs: number; watermarkMs: number; broadcastState: StateHandles<States> }
 
   constructor(context: OperatorContext, options: ProcessOptions) {
-    const { time } = context
     this.#context = context
     this.#timers = options.isKeyed ? new KeyTimers(context.keyed, context.clock) : undefined
-    const side = Object.fromEntries(
-      options.sides.map((name) => [name, emitter(context.side(name), time)]),
-    )
     this.#broadcastState = new BroadcastState(options.broadcastStates, context.restoredItems)
     this.#info = {
       timestampMs: NaN,
@@ -141,12 +137,7 @@ class ProcessInstance implements OperatorInstance {
       broadcastState: this.#broadcastState.handles,
     }
     this.#handlers = options.open({
-      emit: emitter(context.output, time),
-      side,
-      metrics: context.metrics,
-      signal: context.signal,
-      subtaskIndex: context.subtaskIndex,
-      parallelism: context.parallelism,
+      ...processContext(context, options.sides),
       state: options.isKeyed ? stateHandles(options.states, context.keyed) : {},
       broadcastState: this.#broadcastState.handles,
       timers: this.#timers as Timers,
@@ -181,6 +172,22 @@ class ProcessInstance implements OperatorInstance {
 
   close(): void {
     this.#handlers.close?.()
+  }
+}
+
+/** What `open` is given for an operator that is not keyed. */
+export function processContext(
+  context: OperatorContext,
+  sides: readonly string[],
+): ProcessContext<unknown, SideValues> {
+  const { time } = context
+  return {
+    emit: emitter(context.output, time),
+    side: Object.fromEntries(sides.map((name) => [name, emitter(context.side(name), time)])),
+    metrics: context.metrics,
+    signal: context.signal,
+    subtaskIndex: context.subtaskIndex,
+    parallelism: context.parallelism,
   }
 }
 

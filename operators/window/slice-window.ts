@@ -138,7 +138,7 @@ class SliceWindowInstance<T, A> implements OperatorInstance {
         this.#endFiring(this.#firing.window)
       }
       const endMs = this.#nextWindowEnd()
-      if (endMs > this.#dueMs) {
+      if (endMs === Infinity || endMs > this.#dueMs) {
         if (this.#dueMs > this.#firedMs) this.#firedMs = this.#dueMs
         return true
       }

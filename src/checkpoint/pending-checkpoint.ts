@@ -71,12 +71,17 @@ export class PendingCheckpoint {
       'jobName' | 'lineage' | 'completedAtMs' | 'maxParallelism' | 'isSelfContained'
     >,
   ): Manifest {
+    const operators = this.#operators()
+    const sharesNothing = operators.every(({ subtasks }) =>
+      subtasks.every(({ keyed }) => keyed === undefined || keyed.format === 'pages'),
+    )
     return {
       kind: this.mark.kind,
       checkpointId: this.mark.checkpointId,
       keyHash: KEY_HASH_NAME,
       ...about,
-      operators: this.#operators(),
+      isSelfContained: about.isSelfContained || sharesNothing,
+      operators,
     }
   }
 

@@ -9,7 +9,7 @@
  */
 import { keyGroupsOf } from '../core/key-group.ts'
 import type { KeyGroupRange } from '../core/key-group.ts'
-import type { GraphEdge, GraphNode, JobGraph, Partitioning } from './job-graph.ts'
+import type { ExchangePartitioning, GraphEdge, GraphNode, JobGraph } from './job-graph.ts'
 import { nameOf } from './job-graph.ts'
 import type { GraphScale } from './validate.ts'
 import { parallelismOf, validateGraph } from './validate.ts'
@@ -34,12 +34,7 @@ export interface Exchange {
   readonly edge: GraphEdge
   readonly fromTask: number
   readonly toTask: number
-  /** Never `'auto'`. */
-  readonly partitioning: Exclude<Partitioning, { readonly kind: 'auto' }> | ForwardOrRebalance
-}
-
-interface ForwardOrRebalance {
-  readonly kind: 'forward' | 'rebalance' | 'broadcast'
+  readonly partitioning: ExchangePartitioning
 }
 
 export interface ExecutionPlan {
@@ -141,9 +136,9 @@ function resolvePartitioning(
   graph: JobGraph,
   edge: GraphEdge,
   scale: GraphScale,
-): Exchange['partitioning'] {
+): ExchangePartitioning {
   const { partitioning } = edge
-  if (partitioning.kind !== 'auto') return partitioning as Exchange['partitioning']
+  if (partitioning.kind !== 'auto') return partitioning
   const from = parallelismOf(graph.nodes[edge.from] as GraphNode, scale)
   const to = parallelismOf(graph.nodes[edge.to] as GraphNode, scale)
   return { kind: from === to ? 'forward' : 'rebalance' }

@@ -50,10 +50,12 @@ export interface SinkNode extends NodeOptions {
 
 export type GraphNode = SourceNode | OperatorNode | SinkNode
 
-/** How records get from the subtasks of one operator to those of the next. */
-export type Partitioning =
-  /** Forward where parallelism is equal, else rebalance. */
-  | { readonly kind: 'auto' | 'forward' | 'rebalance' | 'broadcast' }
+/** How records get from the subtasks of one operator to those of the next. `'auto'`: forward where parallelism is equal, else rebalance. */
+export type Partitioning = ExchangePartitioning | { readonly kind: 'auto' }
+
+/** The same, decided. */
+export type ExchangePartitioning =
+  | { readonly kind: 'forward' | 'rebalance' | 'broadcast' }
   | { readonly kind: 'hash'; readonly select: (value: unknown) => unknown }
   | { readonly kind: 'custom'; readonly subtask: (value: unknown, count: number) => number }
 

@@ -11,6 +11,7 @@ import type { OperatorContext, OperatorInstance, SnapshotPoint } from '../contra
 import type { OperatorSnapshot } from '../contract/operator.ts'
 import type { Committable, Sink, SinkWriter } from '../contract/sink.ts'
 import { EngineError, toEngineError } from '../core/errors.ts'
+import type { Counter } from '../core/metrics.ts'
 
 export interface SinkOperatorOptions {
   readonly sink: Sink<never, never>
@@ -50,6 +51,7 @@ class SinkOperator implements OperatorInstance {
   readonly #context: OperatorContext
   readonly #writer: SinkWriter
   readonly #options: SinkOperatorOptions
+  readonly #recordsWritten: Counter
   readonly #pending: Committable[] = []
   /** Epochs up to this may be committed. */
   #completeId = 0
@@ -60,9 +62,11 @@ class SinkOperator implements OperatorInstance {
     this.#context = context
     this.#writer = writer
     this.#options = options
+    this.#recordsWritten = context.metrics.counter('recordsWritten')
   }
 
   process(value: unknown): void {
+    this.#recordsWritten.add()
     this.#writer.write(value, this.#context.time.timestampMs)
   }
 

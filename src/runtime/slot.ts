@@ -174,6 +174,7 @@ export class Slot {
   async #close(name: string): Promise<void> {
     const attempt = this.#attempts.get(name)
     if (attempt === undefined || attempt.isClosed) return
+    this.sendFigures()
     attempt.isClosed = true
     this.#listRunning()
     for (const subtask of attempt.subtasks) await subtask.close()

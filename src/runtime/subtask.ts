@@ -519,7 +519,8 @@ export class Subtask {
     if (this.#running !== undefined) this.#abandon(this.#running.mark.checkpointId)
     for (const id of this.#triggers.keys()) if (id <= mark.checkpointId) this.#triggers.delete(id)
 
-    const keyed = this.#store?.snapshot({
+    const store = this.options.isCheckpointed ? this.#store : undefined
+    const keyed = store?.snapshot({
       checkpointId: mark.checkpointId,
       kind: mark.kind,
       writer: this.options.storage.writer({

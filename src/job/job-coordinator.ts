@@ -1,0 +1,717 @@
+/**
+ * One job from the coordinator's side: brings its subtasks up, watches them, restarts what fails, and ends it.
+ *
+ * The life of a region (tasks that are connected) in one attempt
+ *  1. deploy: every slot opens its subtasks from the restored checkpoint, and answers;
+ *  2. the sources get their splits, and all subtasks start;
+ *  3. on a failure of any of them: close in every slot, wait for all answers, ask the restart strategy, and begin again with
+ *     the newest checkpoint whose files all verify.
+ * The end of a job whose input ends: all subtasks have ended; then a checkpoint begun after that, its commits confirmed; then close.
+ *
+ * Invariants
+ *  - What a slot says of an attempt that is not the region's present one is dropped.
+ *  - A region is deployed again only when every slot has closed its former attempt, and a lost slot is replaced only when it
+ *    is gone.
+ *  - Nothing is committed by this coordinator after another owner has come (store.checkOwner).
+ * Runs on one thread, in callbacks; control plane only: a few messages a second.
+ */
+import { CHANNEL_BOUNDS_DEFAULT } from '../channel/channel.ts'
+import type { ChannelBounds } from '../channel/channel.ts'
+import { allocateRing } from '../channel/ring.ts'
+import type { CheckpointStore } from '../checkpoint/checkpoint-store.ts'
+import type { Manifest } from '../checkpoint/manifest.ts'
+import { subtaskId } from '../checkpoint/pending-checkpoint.ts'
+import { planRestore } from '../checkpoint/restore-plan.ts'
+import type { RestorePlan, RestoreTarget } from '../checkpoint/restore-plan.ts'
+import { Deferred } from '../core/deferred.ts'
+import { EngineError, assert, fromErrorData, toEngineError } from '../core/errors.ts'
+import type { Logger } from '../core/log.ts'
+import type { Clock } from '../core/time.ts'
+import type { ExecutionPlan } from '../plan/execution-plan.ts'
+import { slotOf, taskName } from '../plan/execution-plan.ts'
+import { fingerprintOf, firstDifference } from '../plan/fingerprint.ts'
+import type { RestartOptions } from '../plan/job-definition.ts'
+import type { GraphNode } from '../plan/job-graph.ts'
+import { typeOf, uidOf } from '../plan/job-graph.ts'
+import type { SlotCommand, SlotEvent, SubtaskName, UidRestore } from '../runtime/slot-protocol.ts'
+import { channelId, channelsOf, ringCapacity } from '../runtime/slot.ts'
+import { CheckpointCoordinator } from './checkpoint-coordinator.ts'
+import type { CheckpointSettings, CompletedCheckpoint } from './checkpoint-coordinator.ts'
+import { JobFigures } from './job-figures.ts'
+import type { JobStatus } from './job-status.ts'
+import { isOver, moveStatus } from './job-status.ts'
+import { RestartPolicy } from './restart-strategy.ts'
+import type { OpenSlot, Scheduler, SlotLink } from './slot-link.ts'
+import { SplitDealer } from './split-dealer.ts'
+
+/** What the job begins with. */
+export type RestoreFrom =
+  /** The newest checkpoint of the store that is whole, if there is any. */
+  | { readonly kind: 'latest' }
+  | { readonly kind: 'none' }
+  | { readonly kind: 'manifest'; readonly manifest: Manifest }
+
+export interface JobCoordinatorOptions {
+  readonly plan: ExecutionPlan
+  readonly slotCount: number
+  readonly openSlot: OpenSlot
+  readonly store: CheckpointStore
+  /** Whether the store keeps anything: without, a restart begins empty. */
+  readonly isCheckpointed: boolean
+  readonly settings: CheckpointSettings | undefined
+  readonly restart: RestartOptions
+  readonly from: RestoreFrom
+  readonly allowNonRestoredState: boolean
+  readonly bounds?: ChannelBounds
+  readonly clock: Clock
+  readonly scheduler: Scheduler
+  readonly logger: Logger
+  /** A name for a new line of checkpoints, never used before. */
+  readonly newLineage: () => string
+}
+
+/** The totals of a job that ended well. */
+export interface JobTotals {
+  readonly status: 'finished' | 'stopped'
+  /** Records read again after a restart count again. */
+  readonly recordsRead: number
+  readonly recordsWritten: number
+  readonly lateRecords: number
+  readonly checkpoints: number
+  readonly savepoint?: CompletedCheckpoint
+}
+
+type RegionPhase = 'deploying' | 'running' | 'closing' | 'waiting'
+
+interface Region {
+  readonly index: number
+  attempt: string
+  phase: RegionPhase
+  /** Slots whose answer to `deploy` or `close` is awaited. */
+  awaited: Set<number>
+  restored: RestorePlan | undefined
+  /** Subtasks, by id, whose input has ended; sources that stopped reading. */
+  readonly ended: Set<string>
+  readonly suspended: Set<string>
+}
+
+export class JobCoordinator {
+  readonly figures: JobFigures
+  readonly #options: JobCoordinatorOptions
+  readonly #checkpoints: CheckpointCoordinator
+  readonly #policy: RestartPolicy
+  readonly #regions: Region[]
+  readonly #dealers: SplitDealer[] = []
+  readonly #slots: (SlotLink | undefined)[] = []
+  readonly #ready: boolean[] = []
+  readonly #finished = new Deferred<JobTotals>()
+  #status: JobStatus = 'starting'
+  #attemptCount = 0
+  #lineage = ''
+  #first: RestorePlan | undefined
+  #stopping: { readonly drain: boolean; readonly savepoint: string | undefined } | undefined
+  #savepoint: CompletedCheckpoint | undefined
+  #isEnding = false
+  readonly #completedListeners: ((checkpoint: CompletedCheckpoint) => void)[] = []
+
+  constructor(options: JobCoordinatorOptions) {
+    const { plan, store, clock, scheduler, logger } = options
+    this.#options = options
+    this.#policy = new RestartPolicy(options.restart)
+    this.figures = new JobFigures(plan)
+    this.#regions = Array.from({ length: plan.regionCount }, (_, index) => ({
+      index,
+      attempt: '',
+      phase: 'waiting' as const,
+      awaited: new Set<number>(),
+      restored: undefined,
+      ended: new Set<string>(),
+      suspended: new Set<string>(),
+    }))
+    for (const task of plan.tasks) {
+      const head = task.nodes[0] as GraphNode
+      if (head.kind !== 'source') continue
+      this.#dealers.push(
+        new SplitDealer({
+          uid: uidOf(head),
+          taskId: task.id,
+          parallelism: task.parallelism,
+          source: head.source,
+          clock,
+          logger,
+          scheduler,
+          assign: (subtaskIndex, splits, isLast) => {
+            const region = this.#regions[task.region] as Region
+            this.#sendTo(slotOf(subtaskIndex, options.slotCount), {
+              kind: 'assign',
+              attempt: region.attempt,
+              taskId: task.id,
+              subtaskIndex,
+              splits,
+              isLast,
+            })
+          },
+        }),
+      )
+    }
+    this.#checkpoints = new CheckpointCoordinator({
+      jobName: plan.graph.name,
+      lineage: () => this.#lineage,
+      maxParallelism: plan.maxParallelism,
+      attempt: () => `${store.fence}`,
+      store,
+      settings: options.settings,
+      clock,
+      scheduler,
+      logger,
+      dealers: this.#dealers,
+      subtasks: () => this.#runningSubtasks(),
+      send: (command) => this.#sendAll(command),
+      onCompleted: (checkpoint) => {
+        this.figures.onCheckpoint(checkpoint)
+        for (const listener of this.#completedListeners) listener(checkpoint)
+      },
+      onFailed: (error) => logger.warn(error.message),
+      onFatal: (error) => {
+        if (error.retryable) this.#failAll(error)
+        else void this.#end('failed', error)
+      },
+    })
+    // whoever never asks for the result need not hear of its failure
+    this.#finished.promise.catch(() => {})
+  }
+
+  get status(): JobStatus {
+    return this.#status
+  }
+
+  /** Settles once: with the totals, or with the error that ended the job. */
+  get finished(): Promise<JobTotals> {
+    return this.#finished.promise
+  }
+
+  /** What the first start found, once it is known. */
+  get restored(): RestorePlan | undefined {
+    return this.#first
+  }
+
+  onCheckpointCompleted(listener: (checkpoint: CompletedCheckpoint) => void): void {
+    this.#completedListeners.push(listener)
+  }
+
+  /** Brings the job up. Settles when it runs; rejects when it can't be started at all. */
+  async start(): Promise<void> {
+    try {
+      await this.#prepare()
+      for (let index = 0; index < this.#options.slotCount; index++) this.#openSlot(index)
+    } catch (error) {
+      await this.#end('failed', toEngineError(error))
+      throw error
+    }
+  }
+
+  async savepoint(directory: string): Promise<CompletedCheckpoint> {
+    this.#checkRunning()
+    return this.#checkpoints.takeSavepoint(directory)
+  }
+
+  /** Takes a checkpoint now. */
+  async checkpoint(): Promise<CompletedCheckpoint> {
+    this.#checkRunning()
+    return this.#checkpoints.takeCheckpoint()
+  }
+
+  /** Ends the job after a last checkpoint; `drain` first ends its streams, so that every window fires. */
+  stop(options: {
+    readonly drain: boolean
+    readonly savepoint: string | undefined
+  }): Promise<JobTotals> {
+    if (isOver(this.#status) || this.#stopping !== undefined) return this.finished
+    this.#stopping = options
+    const wasRunning = this.#status === 'running'
+    this.#move('stopping')
+    if (wasRunning) void this.#beginStop()
+    else void this.#end('stopped', undefined)
+    return this.finished
+  }
+
+  /** Ends the job as it is. What was not checkpointed is done again by the next start. */
+  async cancel(): Promise<void> {
+    if (isOver(this.#status)) return
+    await this.#end(
+      'failed',
+      new EngineError('JOB_CANCELLED', `Job '${this.#options.plan.graph.name}' was cancelled`),
+    )
+  }
+
+  async #prepare(): Promise<void> {
+    const { store, from, newLineage } = this.#options
+    this.#first = await this.#chooseRestore(from)
+    const isNewLine = this.#first === undefined || from.kind === 'manifest' || this.#fellBack
+    this.#lineage = isNewLine ? newLineage() : (this.#first as RestorePlan).manifest.lineage
+    await store.sweep(new Set())
+    const published = await Promise.all(
+      (await store.list()).map((id) => store.load(id).catch(() => undefined)),
+    )
+    this.#checkpoints.setPublished(published.filter((manifest) => manifest !== undefined))
+    for (const dealer of this.#dealers) {
+      await dealer.begin(this.#first?.knownSplits.get(dealer.uid) ?? [])
+    }
+  }
+
+  #fellBack = false
+
+  /** The checkpoint to begin with: checked, planned, its mapping logged. */
+  async #chooseRestore(from: RestoreFrom): Promise<RestorePlan | undefined> {
+    const { store, logger } = this.#options
+    switch (from.kind) {
+      case 'none':
+        return undefined
+      case 'manifest':
+        return this.#planRestore(from.manifest)
+      case 'latest': {
+        const ids = (await store.list()).reverse()
+        for (const checkpointId of ids) {
+          let manifest: Manifest
+          try {
+            manifest = await store.load(checkpointId)
+            await store.verify(manifest)
+          } catch (error) {
+            const known = toEngineError(error)
+            if (known.code !== 'CHECKPOINT_CORRUPT') throw error
+            this.#fellBack = true
+            logger.warn(`Checkpoint ${checkpointId} is passed over: ${known.message}`)
+            continue
+          }
+          return this.#planRestore(manifest)
+        }
+        if (ids.length > 0) {
+          throw new EngineError(
+            'CHECKPOINT_CORRUPT',
+            `None of the ${ids.length} checkpoints of job '${this.#options.plan.graph.name}' is whole; restore one from a copy, or begin anew with from 'none'`,
+          )
+        }
+        return undefined
+      }
+    }
+  }
+
+  #planRestore(manifest: Manifest): RestorePlan {
+    const { plan, allowNonRestoredState } = this.#options
+    return planRestore(manifest, restoreTargets(plan), {
+      maxParallelism: plan.maxParallelism,
+      allowNonRestoredState,
+    })
+  }
+
+  #openSlot(index: number): void {
+    this.#ready[index] = false
+    this.#slots[index] = this.#options.openSlot(index, {
+      onEvent: (event) => this.#onEvent(index, event),
+      onLost: (error) => this.#onLost(index, error),
+    })
+  }
+
+  #onEvent(slotIndex: number, event: SlotEvent): void {
+    if (isOver(this.#status) && event.kind !== 'closed' && event.kind !== 'figures') return
+    switch (event.kind) {
+      case 'ready': {
+        const difference = firstDifference(
+          fingerprintOf(this.#options.plan.graph),
+          event.fingerprint,
+        )
+        if (difference !== undefined) {
+          void this.#end('failed', graphDiffers(this.#options.plan.graph.name, difference))
+          return
+        }
+        this.#ready[slotIndex] = true
+        this.#deployWaiting()
+        return
+      }
+      case 'unusable':
+        void this.#end('failed', fromErrorData(event.error))
+        return
+      case 'deployed':
+        this.#onAnswer(slotIndex, event.attempt, 'deploying')
+        return
+      case 'closed':
+        this.#onAnswer(slotIndex, event.attempt, 'closing')
+        return
+      case 'failed':
+        this.#onFailed(event.attempt, fromErrorData(event.error))
+        return
+      case 'acknowledged':
+        this.#checkpoints.onAcknowledged(event.checkpointId, event.ack)
+        return
+      case 'declined':
+        this.#checkpoints.onDeclined(event.checkpointId, fromErrorData(event.error))
+        return
+      case 'confirmed':
+        if (this.#regionOf(event) !== undefined) {
+          this.#checkpoints.onConfirmed(
+            event.checkpointId,
+            subtaskId(event.taskId, event.subtaskIndex),
+          )
+        }
+        return
+      case 'input-ended':
+        this.#regionOf(event)?.ended.add(subtaskId(event.taskId, event.subtaskIndex))
+        this.#checkEnd()
+        return
+      case 'suspended':
+        this.#regionOf(event)?.suspended.add(subtaskId(event.taskId, event.subtaskIndex))
+        this.#checkEnd()
+        return
+      case 'figures':
+        this.figures.onFigures(event.subtasks)
+        return
+    }
+  }
+
+  #regionOf(name: SubtaskName): Region | undefined {
+    return this.#regions.find(
+      ({ attempt, phase }) => attempt === name.attempt && phase === 'running',
+    )
+  }
+
+  // ---- deploying
+
+  /** Deploys every region that waits, once all slots are there. */
+  #deployWaiting(): void {
+    if (this.#isEnding || this.#ready.includes(false)) return
+    for (const region of this.#regions) if (region.phase === 'waiting') this.#deploy(region)
+  }
+
+  #deploy(region: Region): void {
+    const { plan, slotCount, store } = this.#options
+    this.#attemptCount += 1
+    region.attempt = `${store.fence}-${this.#attemptCount}`
+    region.phase = 'deploying'
+    region.ended.clear()
+    region.suspended.clear()
+    region.restored ??= this.#first
+    region.awaited = new Set(this.#slots.keys())
+    const rings = new Map<string, SharedArrayBuffer>()
+    const bounds = this.#options.bounds ?? CHANNEL_BOUNDS_DEFAULT
+    for (const exchange of plan.exchanges) {
+      if (plan.tasks[exchange.fromTask]?.region !== region.index) continue
+      for (const [producer, consumer] of channelsOf(exchange, plan.tasks)) {
+        if (slotOf(producer, slotCount) === slotOf(consumer, slotCount)) continue
+        const ring = allocateRing({
+          capacityBytes: ringCapacity(bounds),
+          framesInFlightMax: bounds.framesInFlightMax,
+        })
+        rings.set(channelId(exchange, producer, consumer), ring)
+      }
+    }
+    const restores: UidRestore[] = []
+    for (const [uid, subtasks] of region.restored?.operators ?? []) restores.push({ uid, subtasks })
+    this.#sendAll({
+      kind: 'deploy',
+      region: region.index,
+      attempt: region.attempt,
+      restores,
+      rings,
+    })
+  }
+
+  #onAnswer(slotIndex: number, attempt: string, phase: RegionPhase): void {
+    const region = this.#regions.find((each) => each.attempt === attempt)
+    if (region === undefined || region.phase !== phase) return
+    region.awaited.delete(slotIndex)
+    if (region.awaited.size > 0) return
+    if (phase === 'deploying') this.#startRegion(region)
+    else this.#onClosed(region)
+  }
+
+  #startRegion(region: Region): void {
+    region.phase = 'running'
+    this.#sendAll({ kind: 'start', attempt: region.attempt })
+    for (const dealer of this.#dealersOf(region)) {
+      dealer.deal(region.restored?.knownSplits.get(dealer.uid) ?? [])
+    }
+    if (this.#regions.some(({ phase }) => phase !== 'running')) return
+    if (this.#status !== 'stopping') this.#move('running')
+    this.#checkpoints.resume()
+    if (this.#stopping !== undefined) void this.#beginStop()
+  }
+
+  #dealersOf(region: Region): SplitDealer[] {
+    const { tasks } = this.#options.plan
+    return this.#dealers.filter(({ taskId }) => tasks[taskId]?.region === region.index)
+  }
+
+  // ---- failing
+
+  #onFailed(attempt: string, error: EngineError): void {
+    const region = this.#regions.find((each) => each.attempt === attempt)
+    if (region === undefined || region.phase === 'closing' || region.phase === 'waiting') return
+    this.#failRegions([region], error)
+  }
+
+  #onLost(slotIndex: number, error: EngineError): void {
+    this.#slots[slotIndex] = undefined
+    this.#ready[slotIndex] = false
+    if (isOver(this.#status) || this.#isEnding) {
+      // whoever waits for its answers would wait for ever
+      for (const { attempt, phase } of this.#regions) this.#onAnswer(slotIndex, attempt, phase)
+      return
+    }
+    const hit = this.#regions.filter(({ phase }) => phase === 'running' || phase === 'deploying')
+    for (const region of this.#regions) {
+      if (region.phase === 'closing') this.#onAnswer(slotIndex, region.attempt, 'closing')
+    }
+    if (hit.length > 0) this.#failRegions(hit, error)
+    if (!this.#isEnding) this.#openSlot(slotIndex)
+  }
+
+  #failAll(error: EngineError): void {
+    const hit = this.#regions.filter(({ phase }) => phase === 'running' || phase === 'deploying')
+    this.#failRegions(hit, error)
+  }
+
+  /** Closes regions and, if the restart strategy allows, brings them up again. */
+  #failRegions(regions: readonly Region[], error: EngineError): void {
+    const { clock, logger, scheduler } = this.#options
+    if (this.#isEnding) return
+    if (!error.retryable) {
+      void this.#end('failed', error)
+      return
+    }
+    const decision = this.#policy.onFailure(clock.elapsed())
+    if (decision.kind === 'give-up') {
+      logger.error(error.message)
+      void this.#end(
+        'failed',
+        this.#options.restart.kind === 'none'
+          ? error
+          : new EngineError(
+              'RESTARTS_EXHAUSTED',
+              `${error.message} (no restart: ${decision.reason})`,
+              {
+                cause: error,
+              },
+            ),
+      )
+      return
+    }
+    logger.warn(`${error.message}; restarting in ${decision.delayMs} ms`)
+    this.figures.onRestart()
+    if (this.#status !== 'stopping') this.#move('restarting')
+    for (const region of regions) {
+      for (const dealer of this.#dealersOf(region)) dealer.pause()
+      region.phase = 'closing'
+      region.awaited = new Set(this.#slots.keys())
+      for (const [index, slot] of this.#slots.entries()) {
+        if (slot === undefined) region.awaited.delete(index)
+      }
+    }
+    const published = this.#checkpoints.block()
+    for (const region of regions) this.#sendAll({ kind: 'close', attempt: region.attempt })
+    const closed = Promise.all(regions.map((region) => this.#whenClosed(region)))
+    scheduler.after(decision.delayMs, () => {
+      void Promise.all([published, closed])
+        .then(() => this.#restart(regions))
+        .catch((cause: unknown) => this.#end('failed', toEngineError(cause)))
+    })
+  }
+
+  readonly #closedWaiters = new Map<Region, Deferred<void>>()
+
+  #whenClosed(region: Region): Promise<void> {
+    if (region.awaited.size === 0) return Promise.resolve()
+    const waiter = new Deferred<void>()
+    this.#closedWaiters.set(region, waiter)
+    return waiter.promise
+  }
+
+  #onClosed(region: Region): void {
+    this.#closedWaiters.get(region)?.resolve()
+    this.#closedWaiters.delete(region)
+  }
+
+  async #restart(regions: readonly Region[]): Promise<void> {
+    if (this.#isEnding) return
+    const latest = this.#options.isCheckpointed ? await this.#latest() : undefined
+    for (const region of regions) {
+      region.restored = latest
+      region.phase = 'waiting'
+    }
+    this.#deployWaiting()
+  }
+
+  /** The newest whole checkpoint; what the job was started from where it has taken none. */
+  async #latest(): Promise<RestorePlan | undefined> {
+    const hasOwn = (await this.#options.store.list()).length > 0
+    if (!hasOwn) return this.#first
+    const isFromElsewhere = this.#options.from.kind !== 'latest' && this.figures.checkpoints === 0
+    return isFromElsewhere ? this.#first : this.#chooseRestore({ kind: 'latest' })
+  }
+
+  // ---- ending
+
+  #checkRunning(): void {
+    if (this.#status === 'running') return
+    throw new EngineError(
+      'JOB_NOT_RUNNING',
+      `Job '${this.#options.plan.graph.name}' is ${this.#status}; wait until it runs`,
+    )
+  }
+
+  async #beginStop(): Promise<void> {
+    const { drain } = this.#stopping as { drain: boolean }
+    await this.#checkpoints.hold()
+    if (this.#isEnding || this.#regions.some(({ phase }) => phase !== 'running')) return
+    this.#sendAll({ kind: 'stop', drain })
+    this.#checkEnd()
+  }
+
+  /** Whether all that should happen before the last checkpoint has happened; then takes it. */
+  #checkEnd(): void {
+    if (this.#isEnding || this.#regions.some(({ phase }) => phase !== 'running')) return
+    const isStopping = this.#stopping !== undefined
+    const isDrained = this.#tasksEnded()
+    const isSuspended = isStopping && this.#stopping?.drain !== true && this.#sourcesStopped()
+    if (!isDrained && !isSuspended) return
+    this.#isEnding = true
+    void this.#finish(isStopping ? 'stopped' : 'finished')
+  }
+
+  #tasksEnded(): boolean {
+    return this.#options.plan.tasks.every((task) => {
+      const { ended } = this.#regions[task.region] as Region
+      return indices(task.parallelism).every((index) => ended.has(subtaskId(task.id, index)))
+    })
+  }
+
+  #sourcesStopped(): boolean {
+    return this.#options.plan.tasks.every((task) => {
+      if (task.nodes[0]?.kind !== 'source') return true
+      const { ended, suspended } = this.#regions[task.region] as Region
+      return indices(task.parallelism).every((index) => {
+        const id = subtaskId(task.id, index)
+        return ended.has(id) || suspended.has(id)
+      })
+    })
+  }
+
+  /** The last savepoint, if asked for, the last checkpoint and its commits. */
+  async #finish(status: 'finished' | 'stopped'): Promise<void> {
+    const failuresMax = this.#options.settings?.failuresMax ?? 0
+    try {
+      await this.#checkpoints.hold()
+      const directory = this.#stopping?.savepoint
+      if (directory !== undefined) {
+        this.#savepoint = await this.#checkpoints.takeSavepoint(directory)
+      }
+      for (let failures = 0; ; failures++) {
+        try {
+          await this.#checkpoints.takeCheckpoint()
+          break
+        } catch (error) {
+          if (failures >= failuresMax) throw error
+        }
+      }
+      await this.#checkpoints.confirmed()
+    } catch (error) {
+      const known = toEngineError(error)
+      // a region that failed meanwhile restarts, ends again, and comes here again
+      if (this.#regions.some(({ phase }) => phase !== 'running')) {
+        this.#isEnding = false
+        return
+      }
+      const path = this.#savepoint?.path
+      const at = path === undefined ? '' : `; go on from the savepoint ${path}`
+      await this.#end(
+        'failed',
+        new EngineError(known.code, `${known.message}${at}`, { cause: error }),
+      )
+      return
+    }
+    await this.#end(status, undefined)
+  }
+
+  /** Closes everything and settles `finished`. Called once with effect. */
+  async #end(
+    status: 'finished' | 'stopped' | 'failed',
+    error: EngineError | undefined,
+  ): Promise<void> {
+    if (isOver(this.#status) || this.#isClosing) return
+    this.#isClosing = true
+    this.#isEnding = true
+    await this.#checkpoints.close()
+    await Promise.all(this.#slots.map((slot) => slot?.close()))
+    await Promise.all(this.#dealers.map((dealer) => dealer.close().catch(() => {})))
+    await this.#options.store.close()
+    this.#move(status)
+    if (status === 'failed' || error !== undefined) {
+      this.#finished.reject(error ?? new EngineError('UNEXPECTED', 'The job failed'))
+      return
+    }
+    this.#finished.resolve({
+      status,
+      ...this.figures.totals(),
+      ...(this.#savepoint === undefined ? {} : { savepoint: this.#savepoint }),
+    })
+  }
+
+  #isClosing = false
+
+  #move(to: JobStatus): void {
+    if (this.#status === to) return
+    this.#status = moveStatus(this.#status, to)
+  }
+
+  // ---- sending
+
+  #sendAll(command: SlotCommand): void {
+    for (const slot of this.#slots) slot?.send(command)
+  }
+
+  #sendTo(slotIndex: number, command: SlotCommand): void {
+    assert(slotIndex < this.#slots.length, `Slot ${slotIndex} is one of ${this.#slots.length}`)
+    this.#slots[slotIndex]?.send(command)
+  }
+
+  #runningSubtasks(): ReadonlyMap<string, string> {
+    const names = new Map<string, string>()
+    for (const task of this.#options.plan.tasks) {
+      for (const index of indices(task.parallelism)) {
+        names.set(subtaskId(task.id, index), `${taskName(task)}#${index}`)
+      }
+    }
+    return names
+  }
+}
+
+/** Everything of a plan that may find state. */
+export function restoreTargets(plan: ExecutionPlan): RestoreTarget[] {
+  return plan.tasks.flatMap((task) =>
+    task.nodes.map((node): RestoreTarget => ({
+      uid: uidOf(node),
+      type: typeOf(node),
+      parallelism: task.parallelism,
+      states: node.kind === 'operator' ? (node.operator.states ?? []) : [],
+      isSource: node.kind === 'source',
+      itemsRestore:
+        node.kind === 'sink'
+          ? 'by-subtask'
+          : node.kind === 'operator'
+            ? (node.operator.itemsRestore ?? 'split')
+            : 'split',
+    })),
+  )
+}
+
+function graphDiffers(jobName: string, operator: string): EngineError {
+  return new EngineError(
+    'GRAPH_DIFFERS',
+    `Job '${jobName}' was built differently in another thread, first at '${operator}'; a job must describe the same graph ` +
+      `each time: take what varies from env.params, not from a clock, a random number or a variable that changes`,
+    { job: jobName },
+  )
+}
+
+function indices(count: number): number[] {
+  return Array.from({ length: count }, (_, index) => index)
+}

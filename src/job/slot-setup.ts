@@ -1,0 +1,52 @@
+/** What a slot needs beside its plan, made the same way in a worker and in the calling thread. The only place that names backends. */
+import { join } from 'node:path'
+import type { ChannelBounds } from '../channel/channel.ts'
+import { nullSnapshotStorage } from '../checkpoint/null-store.ts'
+import { nodeFileSystem } from '../checkpoint/storage/node-file-system.ts'
+import { SnapshotDirectory } from '../checkpoint/storage/snapshot-directory.ts'
+import type { SnapshotStorage } from '../contract/snapshot-storage.ts'
+import type { StateBackend } from '../contract/state-backend.ts'
+
+/** Plain data: it crosses threads. */
+export interface SlotSetup {
+  readonly state: 'memory' | 'leveldb'
+  /** The checkpoint directory and the place for working files; undefined where nothing is kept. */
+  readonly checkpoints: { readonly root: string; readonly work: string } | undefined
+  /** Where working files go that no checkpoint needs: a directory of this process. */
+  readonly scratch: string
+  readonly exactlyOnce: boolean
+  readonly bounds: ChannelBounds
+}
+
+export interface SlotParts {
+  readonly backend: StateBackend
+  readonly storage: SnapshotStorage
+  readonly workDirectory: (attempt: string, operatorUid: string, subtaskIndex: number) => string
+}
+
+export async function slotParts(setup: SlotSetup, slotIndex: number): Promise<SlotParts> {
+  const base = setup.checkpoints?.work ?? setup.scratch
+  return {
+    backend: await loadBackend(setup.state),
+    storage:
+      setup.checkpoints === undefined
+        ? nullSnapshotStorage
+        : new SnapshotDirectory({
+            files: nodeFileSystem,
+            root: setup.checkpoints.root,
+            work: join(setup.checkpoints.work, `slot-${slotIndex}`),
+            pages: 'database',
+          }),
+    workDirectory: (attempt, operatorUid, subtaskIndex) =>
+      join(base, 'state', attempt, `${operatorUid}-${subtaskIndex}`),
+  }
+}
+
+async function loadBackend(state: SlotSetup['state']): Promise<StateBackend> {
+  switch (state) {
+    case 'memory':
+      return (await import('../../state-backends/memory/index.ts')).memory
+    case 'leveldb':
+      throw new Error('not yet')
+  }
+}
