@@ -215,7 +215,10 @@ export class OperatorNode {
     const { gate, time, site } = this.#options
     const timestampMs = time.timestampMs
     site.index = this.index
-    while (!gate.isClosed && timers.poll(upToMs)) {
+    let isDone = false
+    while (!gate.isClosed) {
+      isDone = !timers.poll(upToMs)
+      if (isDone) break
       time.timestampMs =
         clock === 'event' || this.watermarkMs === WATERMARK_MIN
           ? timers.timestampMs
@@ -223,6 +226,6 @@ export class OperatorNode {
       this.instance?.onTimer?.({ clock, timestampMs: timers.timestampMs })
     }
     time.timestampMs = timestampMs
-    return timers.peek() > upToMs
+    return isDone
   }
 }
