@@ -261,7 +261,12 @@ export class CheckpointCoordinator {
     }
     send({
       kind: 'trigger',
-      trigger: { mark, isSelfContained, ...(to === undefined ? {} : { directory: to }) },
+      trigger: {
+        mark,
+        attempt: attempt(),
+        isSelfContained,
+        ...(to === undefined ? {} : { directory: to }),
+      },
     })
     return result.promise
   }
@@ -364,8 +369,8 @@ export class CheckpointCoordinator {
     }
   }
 
+  /** Makes the sinks commit. What is to be confirmed is known at once: whoever asks next waits for it. */
   async #complete(checkpointId: number): Promise<void> {
-    await this.#options.store.checkOwner()
     const former = this.#confirmation
     const confirmation: Confirmation = {
       checkpointId,
@@ -375,6 +380,13 @@ export class CheckpointCoordinator {
     // whoever waits for the former waits for this one, which covers it
     confirmation.done.promise.then(former?.done.resolve, former?.done.reject)
     this.#confirmation = confirmation
+    try {
+      await this.#options.store.checkOwner()
+    } catch (error) {
+      confirmation.done.reject(error)
+      this.#options.onFatal(toEngineError(error))
+      throw error
+    }
     this.#options.send({ kind: 'complete', checkpointId })
     await confirmation.done.promise
   }

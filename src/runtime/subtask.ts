@@ -55,6 +55,8 @@ const SOURCE_RECORDS_MAX = 2048
 /** What a checkpoint's trigger says beside its number. */
 export interface CheckpointTrigger {
   readonly mark: CheckpointMark
+  /** Names the attempt to take it: its data lies apart from that of every other. */
+  readonly attempt: string
   /** Whether it must share no file with earlier ones. */
   readonly isSelfContained: boolean
   /** Where a savepoint goes. */
@@ -525,7 +527,7 @@ export class Subtask {
       kind: mark.kind,
       writer: this.options.storage.writer({
         checkpointId: mark.checkpointId,
-        attempt: this.options.attempt,
+        attempt: trigger.attempt,
         kind: mark.kind,
         isSelfContained: trigger.isSelfContained,
         operatorUid: uidOf(this.#chain.head.node),
