@@ -1,0 +1,109 @@
+/** A slot of a simulated process: the engine's own slot, with messages that arrive when the world says so. */
+import { Doorbell } from '../../src/channel/doorbell.ts'
+import type { ChannelBounds } from '../../src/channel/channel.ts'
+import type { SnapshotStorage } from '../../src/contract/snapshot-storage.ts'
+import type { StateBackend } from '../../src/contract/state-backend.ts'
+import { EngineError } from '../../src/core/errors.ts'
+import { silentLogger } from '../../src/core/log.ts'
+import type { SlotLink, SlotLinkEvents } from '../../src/job/slot-link.ts'
+import { fingerprintOf } from '../../src/plan/fingerprint.ts'
+import type { ExecutionPlan } from '../../src/plan/execution-plan.ts'
+import { Slot } from '../../src/runtime/slot.ts'
+import type { SlotCommand, SlotEvent } from '../../src/runtime/slot-protocol.ts'
+import type { Owner, World } from './world.ts'
+
+export interface SimulatedSlotOptions {
+  readonly world: World
+  readonly process: Owner
+  readonly plan: ExecutionPlan
+  readonly slotIndex: number
+  readonly slotCount: number
+  readonly bells: readonly Doorbell[]
+  readonly backend: StateBackend
+  readonly storage: SnapshotStorage
+  readonly bounds: ChannelBounds
+  readonly exactlyOnce: boolean
+}
+
+export class SimulatedSlot implements SlotLink {
+  readonly owner: Owner = { isGone: false, isFrozen: false }
+  readonly slot: Slot
+  readonly #options: SimulatedSlotOptions
+  readonly #link: SlotLinkEvents
+  readonly #commands: SlotCommand[] = []
+  readonly #events: SlotEvent[] = []
+
+  constructor(options: SimulatedSlotOptions, link: SlotLinkEvents) {
+    this.#options = options
+    this.#link = link
+    const { world, plan } = options
+    this.slot = new Slot({
+      plan,
+      slotIndex: options.slotIndex,
+      slotCount: options.slotCount,
+      backend: options.backend,
+      storage: options.storage,
+      workDirectory: (attempt, uid, subtask) => `/work/${attempt}/${uid}-${subtask}`,
+      exactlyOnce: options.exactlyOnce,
+      isCheckpointed: true,
+      bounds: options.bounds,
+      overflowBytesMax: 1 << 24,
+      bells: options.slotCount > 1 ? options.bells : undefined,
+      clock: world.clock,
+      logger: silentLogger,
+      send: (event) => this.#post(event),
+      wake: () => {},
+    })
+    this.#post({ kind: 'ready', fingerprint: fingerprintOf(plan.graph) })
+  }
+
+  send(command: SlotCommand): void {
+    if (this.owner.isGone) return
+    this.#commands.push(command)
+    this.#later(`command ${command.kind}`, () => {
+      const next = this.#commands.shift()
+      if (next !== undefined) this.slot.handle(next)
+    })
+  }
+
+  async close(): Promise<void> {
+    await this.slot.close()
+    this.owner.isGone = true
+  }
+
+  /** The thread dies. */
+  lose(): void {
+    this.owner.isGone = true
+    const { world, process, slotIndex } = this.#options
+    world.later(process, `slot ${slotIndex} lost`, () =>
+      this.#link.onLost(new EngineError('WORKER_LOST', `Slot ${slotIndex} was lost`)),
+    )
+  }
+
+  #post(event: SlotEvent): void {
+    if (event.kind === 'figures') return
+    this.#events.push(event)
+    this.#later(`event ${event.kind}`, () => {
+      const next = this.#events.shift()
+      if (next !== undefined) this.#link.onEvent(next)
+    })
+  }
+
+  /** Belongs to the slot and to its process: either's end ends it. */
+  #later(what: string, run: () => void): void {
+    const { world, process, slotIndex } = this.#options
+    world.later(
+      {
+        get isGone() {
+          return process.isGone || slotOwner.isGone
+        },
+        get isFrozen() {
+          return process.isFrozen || slotOwner.isFrozen
+        },
+      } as Owner,
+      `slot ${slotIndex} ${what}`,
+      run,
+    )
+    const slotOwner = this.owner
+  }
+}
