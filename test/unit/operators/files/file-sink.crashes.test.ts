@@ -212,7 +212,7 @@ class ModelEngine {
   prepare(): { readonly checkpoint: Checkpoint; readonly durable: Promise<unknown> } {
     this.#lastCheckpointId += 1
     const checkpointId = this.#lastCheckpointId
-    const durables = this.#writers.map((writer, subtask) => {
+    const durables = this.#writers.map(async (writer, subtask) => {
       const { committable, durable } = writer.prepare(checkpointId)
       if (committable !== undefined) {
         this.#pending[subtask]?.push({ checkpointId, data: committable })
@@ -328,6 +328,6 @@ test('records become visible exactly once, whatever crashes and however much the
         assert.deepEqual(disk.hiddenNames(), [])
       },
     ),
-    { numRuns: 400 },
+    { numRuns: 200 },
   )
 })

@@ -173,6 +173,6 @@ test('many subtasks that remove the same leftovers at once do not disturb each o
       open(directory, { attempt: 'r2', subtaskIndex, parallelism }),
     ),
   )
-  await Promise.all(writers.map((writer) => writer.discardUnnamed?.()))
+  await Promise.all(writers.map(async (writer) => writer.discardUnnamed?.()))
   assert.deepEqual(await readdir(directory), [])
 })

@@ -142,7 +142,7 @@ test('a line may be as long as the bound, whatever its line end and the chunks',
       assert.deepEqual(
         exact.map(({ text }) => text),
         ['ab', '12345'],
-        `${JSON.stringify(end)} in chunks of ${chunkBytes}`,
+        `${JSON.stringify(end)} in chunks of ${chunkBytes.join()}`,
       )
     }
   }
