@@ -27,12 +27,13 @@ import { PartFile } from './part-file.ts'
 import {
   extensionOf,
   finalName,
+  formerLife,
   isSameAttempt,
   isSameSink,
   parseHidden,
   stagedName,
 } from './part-name.ts'
-import type { HiddenPart } from './part-name.ts'
+import type { FormerLife, HiddenPart } from './part-name.ts'
 import type { SinkDirectory } from './sink-directory.ts'
 import { attempted, sinkFailure } from './sink-failure.ts'
 import { publish, toStagedFiles } from './staged-files.ts'
@@ -59,10 +60,25 @@ export async function openFileSinkWriter<T>(
   directoryOf: (path: string) => SinkDirectory,
 ): Promise<FileSinkWriter<T>> {
   const directory = directoryOf(options.directory)
-  await attempted(`The directory ${directory.path} of the file sink cannot be written to`, () =>
-    directory.make(),
+  const names = await attempted(
+    `The directory ${directory.path} of the file sink cannot be written to`,
+    async () => {
+      await directory.make()
+      return directory.list()
+    },
   )
-  return new FileSinkWriter(options, context, directory, directoryOf)
+  return new FileSinkWriter(options, context, {
+    directory,
+    directoryOf,
+    former: formerLife(context, names),
+  })
+}
+
+/** The disk as a writer finds it. */
+interface FileSinkDisk {
+  readonly directory: SinkDirectory
+  readonly directoryOf: (path: string) => SinkDirectory
+  readonly former: FormerLife
 }
 
 export class FileSinkWriter<T> implements SinkWriter {
@@ -70,6 +86,7 @@ export class FileSinkWriter<T> implements SinkWriter {
   readonly #context: SinkContext
   readonly #directory: SinkDirectory
   readonly #directoryOf: (path: string) => SinkDirectory
+  readonly #former: FormerLife
   #block: Buffer | undefined
   #blockFilled = 0
   /** A block that was written and may be filled again. */
@@ -77,7 +94,8 @@ export class FileSinkWriter<T> implements SinkWriter {
   #part: PartFile | undefined
   /** Of the open part, with what is still in the block. */
   #partBytes = 0
-  #partCount = 0
+  /** The number of the next part. */
+  #nextN: number
   /** Ended parts of the present epoch. */
   #ended: { readonly part: PartFile; readonly finished: Promise<void> }[] = []
   #finishingCount = 0
@@ -93,13 +111,14 @@ export class FileSinkWriter<T> implements SinkWriter {
   constructor(
     options: FileSinkWriterOptions<T>,
     context: SinkContext,
-    directory: SinkDirectory,
-    directoryOf: (path: string) => SinkDirectory,
+    { directory, directoryOf, former }: FileSinkDisk,
   ) {
     this.#options = options
     this.#context = context
     this.#directory = directory
     this.#directoryOf = directoryOf
+    this.#former = former
+    this.#nextN = former.nextN
   }
 
   write(value: unknown): void {
@@ -132,8 +151,9 @@ export class FileSinkWriter<T> implements SinkWriter {
     const durable = this.#durable === undefined ? {} : { durable: this.#durable }
     if (ended.length === 0) return durable
     const extension = extensionOf(this.#options.format.name)
+    const { life } = this.#former
     const files = ended.map(({ part }, n): StagedFile => {
-      const final = finalName(this.#context, { checkpointId, n, extension })
+      const final = finalName(this.#context, { checkpointId, n, life, extension })
       return { staged: part.name, final, bytes: part.bytes }
     })
     const committable: StagedFiles = { directory: this.#directory.path, files }
@@ -210,8 +230,8 @@ export class FileSinkWriter<T> implements SinkWriter {
   }
 
   #beginPart(): PartFile {
-    const name = stagedName(this.#context, this.#partCount)
-    this.#partCount += 1
+    const name = stagedName(this.#context, this.#nextN)
+    this.#nextN += 1
     return new PartFile(this.#directory, name, {
       onWritten: (block) => this.#onWritten(block),
       onFailed: (error) => this.#fail(name, error),
@@ -295,11 +315,14 @@ export class FileSinkWriter<T> implements SinkWriter {
         toStagedFiles(committable).files.map(({ staged }) => staged),
       ),
     )
+    const former = new Set(this.#former.hidden)
     await attempted(`Leftovers in ${this.#directory.path} cannot be removed`, async () => {
       for (const name of await this.#directory.list()) {
         const part = parseHidden(name)
         if (part === undefined || named.has(name)) continue
-        if (!isSameSink(part, this.#context) || isSameAttempt(part, this.#context)) continue
+        if (!isSameSink(part, this.#context)) continue
+        // of this run, unless it was there before it
+        if (isSameAttempt(part, this.#context) && !former.has(name)) continue
         if (mayGo(part)) await this.#directory.remove(name)
       }
     })

@@ -8,6 +8,11 @@
  * Hidden names tell whose they are without a doubt: in a part of a name every character but letters, digits, `_` and `-` is
  * escaped, so the dots between the parts are the only ones. Final names are unique over runs by the attempt, over subtasks and
  * checkpoints by their numbers, and sort by checkpoint, subtask and order of writing.
+ *
+ * The attempt is unique within the checkpoints of a job. A job that starts anew, with none or with an empty directory for them,
+ * begins to count again, as does another job with a sink of the same uid. So whoever begins to write looks at what is there: its
+ * hidden files are numbered on from those of a former life under the same name, and `~2`, `~3` and so on stand behind
+ * the attempt of its final ones.
  */
 
 /** Who writes. */
@@ -23,7 +28,19 @@ export interface HiddenPart {
   readonly job: string
   readonly uid: string
   readonly attempt: string
+  readonly subtaskIndex: number
+  readonly n: number
   readonly isOpen: boolean
+}
+
+/** What a subtask finds that looks like its own when it begins to write. */
+export interface FormerLife {
+  /** Hidden files, whatever became of whoever wrote them. */
+  readonly hidden: readonly string[]
+  /** The first number that no hidden file has. */
+  readonly nextN: number
+  /** 1 where no final name could meet another, else the first number that tells them apart. */
+  readonly life: number
 }
 
 const OPEN_SUFFIX = '.open'
@@ -41,26 +58,74 @@ export function openName(staged: string): string {
   return staged + OPEN_SUFFIX
 }
 
+/** Which file of a checkpoint. */
+export interface FinalPart {
+  readonly checkpointId: number
+  readonly n: number
+  /** See `FormerLife`. */
+  readonly life: number
+  readonly extension: string
+}
+
 /** The name of the `n`th file of a checkpoint. */
 export function finalName(
   owner: PartOwner,
-  { checkpointId, n, extension }: { checkpointId: number; n: number; extension: string },
+  { checkpointId, n, life, extension }: FinalPart,
 ): string {
   const numbers = [
     String(checkpointId).padStart(CHECKPOINT_DIGITS, '0'),
     String(owner.subtaskIndex).padStart(INDEX_DIGITS, '0'),
     String(n).padStart(INDEX_DIGITS, '0'),
   ]
-  const parts = [escaped(owner.operatorUid), ...numbers, escaped(owner.attempt)]
-  return `part-${parts.join('-')}.${extension}`
+  const attempt = escaped(owner.attempt) + (life === 1 ? '' : `~${life}`)
+  return `part-${[escaped(owner.operatorUid), ...numbers, attempt].join('-')}.${extension}`
+}
+
+/** What a former life under the same name left among the files of a directory. */
+export function formerLife(owner: PartOwner, names: readonly string[]): FormerLife {
+  const hidden: string[] = []
+  let nextN = 0
+  let life = 1
+  for (const name of names) {
+    const part = parseHidden(name)
+    if (part === undefined) {
+      life = Math.max(life, lifeAfter(owner, name))
+    } else if (
+      isSameSink(part, owner) &&
+      isSameAttempt(part, owner) &&
+      part.subtaskIndex === owner.subtaskIndex
+    ) {
+      hidden.push(name)
+      nextN = Math.max(nextN, part.n + 1)
+    }
+  }
+  return { hidden, nextN, life }
+}
+
+/** The life that a final name leaves to the next one; 1 where it is none of this owner's. */
+function lifeAfter(owner: PartOwner, name: string): number {
+  const start = `part-${escaped(owner.operatorUid)}-`
+  if (!name.startsWith(start)) return 1
+  const match = /^\d+-(\d+)-\d+-([\w%-]*)(?:~(\d+))?\.[^.]*$/.exec(name.slice(start.length))
+  if (match === null) return 1
+  const [, subtask, attempt, life = '1'] = match
+  const isOwn = Number(subtask) === owner.subtaskIndex && attempt === escaped(owner.attempt)
+  return isOwn ? Number(life) + 1 : 1
 }
 
 /** What a hidden name tells; undefined for names of other kinds. */
 export function parseHidden(name: string): HiddenPart | undefined {
-  const match = /^\.part-([^.]*)\.([^.]*)\.([^.]*)\.\d+\.\d+(\.open)?$/.exec(name)
+  const match = /^\.part-([^.]*)\.([^.]*)\.([^.]*)\.(\d+)\.(\d+)(\.open)?$/.exec(name)
   if (match === null) return undefined
-  const [, job = '', uid = '', attempt = '', open] = match
-  return { job, uid, attempt, isOpen: open !== undefined }
+  const [, job = '', uid = '', attempt = '', subtask, n, open] = match
+  return {
+    job,
+    uid,
+    attempt,
+    subtaskIndex: Number(subtask),
+    n: Number(n),
+    isOpen: open !== undefined,
+  }
 }
 
 /** Whether a hidden file is of the same sink of the same job, of whatever run. */

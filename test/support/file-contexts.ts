@@ -14,7 +14,8 @@ import { silentLogger } from '../../src/core/log.ts'
 /** A directory of the test's own, removed with it. */
 export async function temporaryDirectory(t: TestContext): Promise<string> {
   const directory = await mkdtemp(join(tmpdir(), 'millrace-files-'))
-  t.after(() => rm(directory, { recursive: true, force: true }))
+  // what a test has dropped may still be writing
+  t.after(() => rm(directory, { recursive: true, force: true, maxRetries: 5 }))
   return directory
 }
 
@@ -107,6 +108,7 @@ export class FakeSinkContext implements SinkContext {
   readonly parallelism: number
   readonly attempt: string
   readonly restored: readonly Committable[]
+  readonly isCheckpointed = true
   readonly clock: Clock = stoppedClock
   readonly logger: ListLogger = new ListLogger()
   readonly signal: AbortSignal = new AbortController().signal

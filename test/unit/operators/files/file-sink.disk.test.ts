@@ -234,23 +234,21 @@ test('a commit that fails can be repeated: nothing is lost, nothing is there twi
 })
 
 test('leftovers that cannot be removed fail where they were to be, and no commit', async (t) => {
-  const hook: DiskHook = (operation) => {
-    if (operation === 'list') throw diskError('EIO')
-  }
-  const alone = await open(t, hook)
-  await assert.rejects(alone.writer.discardUnnamed(), {
-    code: 'SINK_FAILED',
-    message: /Leftovers.*EIO/,
-  })
-
   let isFailing = false
+  const hook: DiskHook = (operation) => {
+    if (isFailing && operation === 'list') throw diskError('EIO')
+  }
   const directory = await temporaryDirectory(t)
   const context = new FakeSinkContext({ attempt: 'r1', parallelism: 2 })
   const writer = await openFileSinkWriter(
     { directory, format: text(), bytesMax: 100, writeBehindBytesMax: 100 },
     context,
-    (path) => watchedDirectory(path, (operation) => (isFailing ? hook(operation, '') : undefined)),
+    (path) => watchedDirectory(path, hook),
   )
+  isFailing = true
+  await assert.rejects(writer.discardUnnamed(), { code: 'SINK_FAILED', message: /Leftovers.*EIO/ })
+
+  isFailing = false
   await writer.discardUnnamed()
   writer.write('a')
   const { committable, durable } = writer.prepare(1)

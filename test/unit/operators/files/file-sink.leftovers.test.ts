@@ -176,3 +176,49 @@ test('many subtasks that remove the same leftovers at once do not disturb each o
   await Promise.all(writers.map(async (writer) => writer.discardUnnamed?.()))
   assert.deepEqual(await readdir(directory), [])
 })
+
+test('a job that starts anew under the name of a former run neither meets nor keeps what that one left', async (t) => {
+  const directory = await temporaryDirectory(t)
+  // without a checkpoint directory every start is attempt 0-1, and its last checkpoint number 1
+  const whose: Whose = { attempt: '0-1' }
+  const first = await open(directory, whose)
+  first.write('first', NaN)
+  await first.commit?.(await prepared(first, 1))
+  await crashAfterPrepare(directory, whose)
+  await crashWhileWriting(directory, '.part-job.out.0-1.0.7')
+
+  const second = await open(directory, whose)
+  await second.discardUnnamed?.()
+  second.write('second', NaN)
+  await second.commit?.(await prepared(second, 1))
+  const third = await open(directory, whose)
+  third.write('third', NaN)
+  await third.commit?.(await prepared(third, 1))
+
+  const name = 'part-out-0000000000000001-00000-00000-0-1'
+  assert.deepEqual((await readdir(directory)).sort(), [
+    `${name}.txt`,
+    `${name}~2.txt`,
+    `${name}~3.txt`,
+  ])
+})
+
+test('subtasks of a run that bears the name of a former one leave each other alone', async (t) => {
+  const directory = await temporaryDirectory(t)
+  const parallelism = 2
+  await crashWhileWriting(directory, '.part-job.out.0-1.0.0')
+  await crashWhileWriting(directory, '.part-job.out.0-1.1.0')
+  const one = await open(directory, { attempt: '0-1', subtaskIndex: 1, parallelism })
+  one.write('a', NaN)
+  const staged = await prepared(one, 1)
+
+  const zero = await open(directory, { attempt: '0-1', subtaskIndex: 0, parallelism })
+  await zero.discardUnnamed?.()
+  assert.deepEqual(await hiddenFiles(directory), [
+    '.part-job.out.0-1.1.0.open',
+    '.part-job.out.0-1.1.1',
+  ])
+  await one.discardUnnamed?.()
+  await one.commit?.(staged)
+  assert.deepEqual(await readdir(directory), ['part-out-0000000000000001-00001-00000-0-1.txt'])
+})

@@ -5,6 +5,7 @@ import type { PartOwner } from '../../../../operators/files/part-name.ts'
 import {
   extensionOf,
   finalName,
+  formerLife,
   isSameAttempt,
   isSameSink,
   openName,
@@ -31,8 +32,12 @@ test('names are as they are written down', () => {
   assert.equal(stagedName(owner, 7), '.part-views.out.r1.2.7')
   assert.equal(openName(stagedName(owner, 7)), '.part-views.out.r1.2.7.open')
   assert.equal(
-    finalName(owner, { checkpointId: 42, n: 1, extension: 'jsonl' }),
+    finalName(owner, { checkpointId: 42, n: 1, life: 1, extension: 'jsonl' }),
     'part-out-0000000000000042-00002-00001-r1.jsonl',
+  )
+  assert.equal(
+    finalName(owner, { checkpointId: 42, n: 1, life: 3, extension: 'jsonl' }),
+    'part-out-0000000000000042-00002-00001-r1~3.jsonl',
   )
   assert.equal(
     stagedName({ ...owner, operatorUid: 'a.b/é' }, 0),
@@ -53,6 +58,7 @@ test('a hidden name tells whose it is, whatever the names of others', () => {
       const part = parseHidden(name)
       assert.ok(part)
       assert.equal(part.isOpen, isOpen)
+      assert.deepEqual([part.subtaskIndex, part.n], [one.subtaskIndex, n])
       assert.equal(
         isSameSink(part, other),
         one.jobName === other.jobName && one.operatorUid === other.operatorUid,
@@ -77,7 +83,7 @@ test('no two files have one name', () => {
       assert.equal(staged(a, nA) === staged(b, nB), isSameStaged)
       // within a run: the attempt is one, and unique among runs
       const final = (o: PartOwner, checkpointId: number, n: number): string =>
-        finalName({ ...o, attempt: 'r1' }, { checkpointId, n, extension: 'x' })
+        finalName({ ...o, attempt: 'r1' }, { checkpointId, n, life: 1, extension: 'x' })
       const isSameFinal =
         a.operatorUid === b.operatorUid &&
         checkpointA === checkpointB &&
@@ -91,7 +97,7 @@ test('no two files have one name', () => {
 
 test('final names sort by checkpoint, subtask and order of writing', () => {
   const name = (checkpointId: number, subtaskIndex: number, n: number): string =>
-    finalName({ ...owner, subtaskIndex }, { checkpointId, n, extension: 'x' })
+    finalName({ ...owner, subtaskIndex }, { checkpointId, n, life: 1, extension: 'x' })
   const inOrder = [
     name(2, 0, 0),
     name(2, 0, 9),
@@ -116,4 +122,49 @@ test('names of other files are no hidden parts', () => {
   ]) {
     assert.equal(parseHidden(name), undefined, name)
   }
+})
+
+test('what a former life under the same name left is seen, and nothing else is taken for it', () => {
+  fc.assert(
+    fc.property(
+      anyOwner,
+      fc.array(anyOwner),
+      fc.array(fc.tuple(fc.nat(5), fc.boolean())),
+      (self, others, leftovers) => {
+        const isOther = (other: PartOwner): boolean =>
+          other.jobName !== self.jobName ||
+          other.operatorUid !== self.operatorUid ||
+          other.attempt !== self.attempt ||
+          other.subtaskIndex !== self.subtaskIndex
+        const own = leftovers.map(([n, isOpen]) => {
+          const staged = stagedName(self, n)
+          return isOpen ? openName(staged) : staged
+        })
+        const foreign = others.filter(isOther).map((other) => stagedName(other, 9))
+        const { hidden, nextN } = formerLife(self, [...foreign, ...own, '.keep', 'part-', 'x'])
+        assert.deepEqual(hidden, own)
+        assert.equal(nextN, Math.max(-1, ...leftovers.map(([n]) => n)) + 1)
+      },
+    ),
+    { numRuns: 500 },
+  )
+})
+
+test('the final names of a life meet none that were there before it', () => {
+  fc.assert(
+    fc.property(
+      anyOwner,
+      fc.array(fc.tuple(anyOwner, fc.integer({ min: 1, max: 4 })), { maxLength: 6 }),
+      (self, others) => {
+        const name = (owner: PartOwner, life: number): string =>
+          finalName(owner, { checkpointId: 1, n: 0, life, extension: 'txt' })
+        const names = [...others.map(([other, life]) => name(other, life)), name(self, 1)]
+        const { life } = formerLife(self, names)
+        assert.equal(names.includes(name(self, life)), false)
+        assert.equal(formerLife({ ...self, attempt: `${self.attempt}x` }, [name(self, 1)]).life, 1)
+      },
+    ),
+    { numRuns: 1000 },
+  )
+  assert.equal(formerLife(owner, ['part-out-x', 'part-out-1-2-3-r1~9.txt.gz', 'part-']).life, 1)
 })
