@@ -78,6 +78,7 @@ test('a slow disk closes the sink at its bound, and the mailbox says when it tak
   disk.open()
   await woken
   assert.equal(writer.hasRoom(), true)
+  await writer.close()
 })
 
 test('a sink that always has room wakes nobody', async (t) => {
@@ -103,6 +104,7 @@ test('too many files that wait to be synced close the sink too', async (t) => {
   disk.open()
   await woken
   assert.equal(writer.hasRoom(), true)
+  await writer.close()
 })
 
 test('an epoch is durable only when file, name and directory are synced, in this order', async (t) => {
