@@ -66,11 +66,15 @@ export class EngineError extends Error {
       operatorUid === this.operatorUid ? undefined : `operator '${operatorUid}'`,
       subtaskIndex === this.subtaskIndex ? undefined : `subtask ${subtaskIndex}`,
     ].filter((word) => word !== undefined)
-    return new EngineError(this.code, `${words.join(', ')}: ${this.message}`, {
+    const message = `${words.join(', ')}: ${this.message}`
+    const error = new EngineError(this.code, message, {
       retryable: this.retryable,
-      cause: this.cause,
+      ...(this.cause === undefined ? {} : { cause: this.cause }),
       ...definedPlace({ job, operatorUid, subtaskIndex }),
     })
+    // where it happened, not where it was given its place
+    if (this.stack !== undefined) error.stack = this.stack.replace(this.message, () => message)
+    return error
   }
 }
 
@@ -106,22 +110,13 @@ export interface ErrorData {
 
 /** The data of an error. Anything that is no `EngineError` becomes one with code `UNEXPECTED`. */
 export function toErrorData(error: unknown): ErrorData {
-  const known = toEngineError(error)
-  const causes = causesOf(known)
-  return {
-    code: known.code,
-    message: known.message,
-    retryable: known.retryable,
-    ...definedPlace(known),
-    ...(known.stack === undefined ? {} : { stack: known.stack }),
-    ...(causes.length === 0 ? {} : { causes }),
-  }
+  return toPlainData(toEngineError(error))
 }
 
 /** The error that `data` was made from. Its stack is the one of the thread where it happened. */
 export function fromErrorData(data: ErrorData): EngineError {
   const cause = data.causes?.reduceRight<Error | undefined>(
-    (inner, text) => new Error(text, inner === undefined ? undefined : { cause: inner }),
+    (inner, text) => toCause(text, inner),
     undefined,
   )
   const error = new EngineError(data.code, data.message, {
@@ -137,7 +132,7 @@ export function fromErrorData(data: ErrorData): EngineError {
 export function toEngineError(error: unknown): EngineError {
   if (error instanceof EngineError) return error
   if (isEngineError(error)) return fromErrorData(toPlainData(error))
-  const text = error instanceof Error ? error.message : String(error)
+  const text = error instanceof Error ? error.message : textOf(error)
   return new EngineError('UNEXPECTED', text, { cause: error })
 }
 
@@ -152,12 +147,31 @@ export function isEngineError(error: unknown): error is EngineError {
 }
 
 function toPlainData(error: EngineError): ErrorData {
+  const causes = causesOf(error)
   return {
     code: error.code,
     message: error.message,
     retryable: error.retryable,
     ...definedPlace(error),
     ...(error.stack === undefined ? {} : { stack: error.stack }),
+    ...(causes.length === 0 ? {} : { causes }),
+  }
+}
+
+/** A cause from its text, which stays the same however often the error travels on. */
+function toCause(text: string, inner: Error | undefined): Error {
+  const cause = new Error(text, inner === undefined ? undefined : { cause: inner })
+  cause.stack = text
+  return cause
+}
+
+/** What was thrown, as text: anything can be thrown, also what has no text or throws when asked for it. */
+function textOf(thrown: unknown): string {
+  try {
+    return String(thrown)
+  } catch {
+    // an object without prototype, or with a toString of its own that fails
+    return Object.prototype.toString.call(thrown)
   }
 }
 
@@ -178,7 +192,7 @@ function causesOf(error: EngineError): string[] {
   const causesMax = 8
   let cause: unknown = error.cause
   while (cause !== undefined && cause !== null && causes.length < causesMax) {
-    causes.push(cause instanceof Error ? (cause.stack ?? cause.message) : String(cause))
+    causes.push(cause instanceof Error ? (cause.stack ?? cause.message) : textOf(cause))
     cause = cause instanceof Error ? cause.cause : undefined
   }
   return causes

@@ -71,6 +71,7 @@ export function compareKeys(a: AnyKey, b: AnyKey): number {
 /** A key as messages show it. */
 export function formatKey(key: AnyKey): string {
   if (typeof key === 'bigint') return `${key}n`
+  if (typeof key === 'number') return String(key)
   if (typeof key === 'object' && key !== null) return `[${key.map(formatKey).join(', ')}]`
   return JSON.stringify(key)
 }

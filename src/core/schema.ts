@@ -17,8 +17,13 @@ export interface Schema<T> {
 
 /** What a schema answers: the value, or what is wrong with it. */
 export type SchemaResult<T> =
-  | { readonly value: T; readonly issues?: undefined }
-  | { readonly issues: readonly { readonly message: string }[] }
+  { readonly value: T; readonly issues?: undefined } | { readonly issues: readonly SchemaIssue[] }
+
+/** One thing that is wrong with a value; `path` leads to it, from the outside in. */
+export interface SchemaIssue {
+  readonly message: string
+  readonly path?: readonly (PropertyKey | { readonly key: PropertyKey })[] | undefined
+}
 
 /**
  * A schema that checks nothing: the type alone. Costs nothing at run time.
@@ -43,6 +48,8 @@ export function isUnchecked(schema: Schema<unknown>): boolean {
 export function validate<T>(schema: Schema<T>, value: unknown): SchemaResult<T> {
   const result = schema['~standard'].validate(value)
   if (result instanceof Promise) {
+    // nobody waits for it: without a handler its rejection would end the process
+    result.catch(() => undefined)
     throw new EngineError(
       'SCHEMA_ASYNC',
       `The ${schema['~standard'].vendor} schema answers with a promise; records are checked synchronously: leave out async refinements`,

@@ -10,7 +10,6 @@ import { Packr, addExtension } from 'msgpackr'
 import type { TypedArray } from './value.ts'
 import {
   VALUE_DEPTH_MAX,
-  isPrimitive,
   objectKind,
   protoField,
   tooDeep,
@@ -43,10 +42,13 @@ const packr = new Packr({
   encodeUndefinedAsNil: false,
   int64AsType: 'bigint',
   copyBuffers: true,
+  // a field of this name is a field like any other
+  useToJSON: false,
 })
 
 const int64Min = -(2n ** 63n)
 const uint64Max = 2n ** 64n - 1n
+const byteOrderMark = 0xfeff
 
 /** The canonical bytes of a value, as a buffer of its own. Throws `VALUE_UNSUPPORTED` for what is not in the model. */
 export function encodeValue(value: unknown): Buffer {
@@ -62,17 +64,27 @@ export function decodeValue(bytes: Uint8Array): unknown {
 function escape(value: unknown, depth: number, path: string): unknown {
   switch (typeof value) {
     case 'string':
-      return value.isWellFormed() ? value : escapeString(value)
+      return isCarried(value) ? value : escapeString(value)
     case 'number':
       return value === 0 && 1 / value < 0 ? new Escaped('-0', null) : value
     case 'bigint':
       return value >= int64Min && value <= uint64Max ? value : new Escaped('n', value.toString(16))
     case 'object':
       return value === null ? null : escapeObject(value, depth, path)
+    case 'function':
+    case 'symbol':
+      throw unsupported(value, path)
     default:
-      if (!isPrimitive(value)) throw unsupported(value, path)
       return value
   }
+}
+
+/**
+ * Whether MessagePack carries the text as it is. Lone surrogates have no UTF-8, and where msgpackr reads long strings without
+ * its native part, it takes a byte order mark away.
+ */
+function isCarried(text: string): boolean {
+  return text.charCodeAt(0) !== byteOrderMark && text.isWellFormed()
 }
 
 function escapeObject(value: object, depth: number, path: string): unknown {
@@ -105,7 +117,7 @@ function escapeFields(value: Record<string, unknown>, depth: number, path: strin
   let copy: Record<string, unknown> | undefined
   for (const name in value) {
     if (name === '__proto__') throw protoField(path)
-    if (!name.isWellFormed()) return escapeEntries(value, depth, path)
+    if (!isCarried(name)) return escapeEntries(value, depth, path)
     const field = value[name]
     const escaped = escape(field, depth + 1, `${path}.${name}`)
     if (escaped !== field && !(typeof escaped === 'number' && Number.isNaN(escaped))) {
@@ -116,11 +128,14 @@ function escapeFields(value: Record<string, unknown>, depth: number, path: strin
   return copy ?? value
 }
 
-/** An object with a field whose name is not well-formed text, as a list of names and values. */
+/** An object with a field whose name is not carried as it is, as a list of names and values. */
 function escapeEntries(value: Record<string, unknown>, depth: number, path: string): Escaped {
   const flat: unknown[] = []
-  for (const name in value) flat.push(name, value[name])
-  return new Escaped('o', escapeItems(flat, depth, path))
+  for (const name in value) {
+    if (name === '__proto__') throw protoField(path)
+    flat.push(escape(name, depth, path), escape(value[name], depth + 1, `${path}.${name}`))
+  }
+  return new Escaped('o', flat)
 }
 
 function escapeItems(items: readonly unknown[], depth: number, path: string): unknown[] {
@@ -152,7 +167,10 @@ function restore(kind: string, data: unknown): unknown {
     case 'o': {
       const object: Record<string, unknown> = {}
       const flat = data as readonly unknown[]
-      for (let i = 0; i < flat.length; i += 2) object[flat[i] as string] = flat[i + 1]
+      for (let i = 0; i < flat.length; i += 2) {
+        if (flat[i] === '__proto__') throw new TypeError('An object has a field named __proto__')
+        object[flat[i] as string] = flat[i + 1]
+      }
       return object
     }
     default: {

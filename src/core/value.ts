@@ -159,8 +159,10 @@ function copyAt(value: object, depth: number, path: string): unknown {
       const copy = new Map<unknown, unknown>()
       for (const [key, item] of value as Map<unknown, unknown>) {
         copy.set(
-          isLeaf(key, path, 'key') ? key : copyAt(key as object, depth + 1, `${path}<key>`),
-          isLeaf(item, path, 'value') ? item : copyAt(item as object, depth + 1, `${path}<value>`),
+          isLeaf(key, path, '<key>') ? key : copyAt(key as object, depth + 1, `${path}<key>`),
+          isLeaf(item, path, '<value>')
+            ? item
+            : copyAt(item as object, depth + 1, `${path}<value>`),
         )
       }
       return copy
@@ -169,7 +171,7 @@ function copyAt(value: object, depth: number, path: string): unknown {
       const copy = new Set<unknown>()
       for (const item of value as Set<unknown>) {
         copy.add(
-          isLeaf(item, path, 'item') ? item : copyAt(item as object, depth + 1, `${path}<item>`),
+          isLeaf(item, path, '<item>') ? item : copyAt(item as object, depth + 1, `${path}<item>`),
         )
       }
       return copy
@@ -232,13 +234,13 @@ function checkAt(value: object, depth: number, path: string): void {
     }
     case 'map':
       for (const [key, item] of value as Map<unknown, unknown>) {
-        if (!isLeaf(key, path, 'key')) checkAt(key as object, depth + 1, `${path}<key>`)
-        if (!isLeaf(item, path, 'value')) checkAt(item as object, depth + 1, `${path}<value>`)
+        if (!isLeaf(key, path, '<key>')) checkAt(key as object, depth + 1, `${path}<key>`)
+        if (!isLeaf(item, path, '<value>')) checkAt(item as object, depth + 1, `${path}<value>`)
       }
       return
     case 'set':
       for (const item of value as Set<unknown>) {
-        if (!isLeaf(item, path, 'item')) checkAt(item as object, depth + 1, `${path}<item>`)
+        if (!isLeaf(item, path, '<item>')) checkAt(item as object, depth + 1, `${path}<item>`)
       }
       return
     case 'date':
@@ -255,10 +257,15 @@ function isLeaf(value: unknown, path: string, name: string | number): boolean {
       return value === null
     case 'function':
     case 'symbol':
-      throw unsupported(value, typeof name === 'number' ? `${path}[${name}]` : `${path}.${name}`)
+      throw unsupported(value, leafPath(path, name))
     default:
       return true
   }
+}
+
+function leafPath(path: string, name: string | number): string {
+  if (typeof name === 'number') return `${path}[${name}]`
+  return name.startsWith('<') ? path + name : `${path}.${name}`
 }
 
 /** The error for a field that would change what an object inherits from. */
