@@ -172,6 +172,8 @@ export interface OperatorInstance {
   onTimer?(timer: Timer): void
   /** Processing time reached what `wakeAt` asked for. */
   onWake?(nowMs: number): boolean
+  /** All subtasks of the region are open, and so is everything that a restore had to finish; records are about to come. */
+  onStart?(): void
   /** Goes on with what was left behind when the gate closed. */
   resume?(): boolean
   /** All inputs have ended; the last watermark has been handled. */

@@ -66,7 +66,7 @@ export interface SinkWriter {
   prepare?(checkpointId: number): PreparedEpoch
   /** Makes an epoch visible. Idempotent; retried with the job if it rejects. */
   commit?(committable: Committable): Promise<void>
-  /** After the commits of a restore: removes what former runs staged and no checkpoint names. */
+  /** After all subtasks have committed what a restore left: removes what former runs staged and no checkpoint names. */
   discardUnnamed?(): Promise<void>
   close?(): void | Promise<void>
 }

@@ -378,7 +378,10 @@ export class CheckpointCoordinator {
       done: new Deferred<void>(),
     }
     // whoever waits for the former waits for this one, which covers it
-    confirmation.done.promise.then(former?.done.resolve, former?.done.reject)
+    confirmation.done.promise.then(
+      () => former?.done.resolve(),
+      (reason: unknown) => former?.done.reject(reason),
+    )
     this.#confirmation = confirmation
     try {
       await this.#options.store.checkOwner()

@@ -68,6 +68,8 @@ export interface JobCoordinatorOptions {
   readonly logger: Logger
   /** A name for a new line of checkpoints, never used before. */
   readonly newLineage: () => string
+  /** Of this process: a few letters or digits, so that names of attempts never repeat, even in a directory that was emptied. */
+  readonly runId: string
 }
 
 /** The totals of a job that ended well. */
@@ -158,7 +160,7 @@ export class JobCoordinator {
       jobName: plan.graph.name,
       lineage: () => this.#lineage,
       maxParallelism: plan.maxParallelism,
-      attempt: () => `${store.fence}`,
+      attempt: () => `${store.fence}-${options.runId}`,
       store,
       settings: options.settings,
       clock,
@@ -383,9 +385,9 @@ export class JobCoordinator {
   }
 
   #deploy(region: Region): void {
-    const { plan, slotCount, store } = this.#options
+    const { plan, slotCount, store, runId } = this.#options
     this.#attemptCount += 1
-    region.attempt = `${store.fence}-${this.#attemptCount}`
+    region.attempt = `${store.fence}-${runId}-${this.#attemptCount}`
     region.phase = 'deploying'
     region.ended.clear()
     region.suspended.clear()
@@ -639,10 +641,15 @@ export class JobCoordinator {
     if (isOver(this.#status) || this.#isClosing) return
     this.#isClosing = true
     this.#isEnding = true
-    await this.#checkpoints.close()
-    await Promise.all(this.#slots.map((slot) => slot?.close()))
-    await Promise.all(this.#dealers.map((dealer) => dealer.close().catch(() => {})))
-    await this.#options.store.close()
+    const parts = [this.#checkpoints, ...this.#slots, ...this.#dealers, this.#options.store]
+    for (const part of parts) {
+      try {
+        await part?.close()
+      } catch (cause) {
+        // the job is over all the same; what was left behind is removed by the next start
+        this.#options.logger.warn(`Closing failed: ${toEngineError(cause).message}`)
+      }
+    }
     this.#move(status)
     if (status === 'failed' || error !== undefined) {
       this.#finished.reject(error ?? new EngineError('UNEXPECTED', 'The job failed'))

@@ -208,6 +208,7 @@ async function bringUp(
       scheduler,
       logger,
       newLineage: randomUUID,
+      runId: randomUUID().slice(0, 8),
     })
     const removeScratch = (): Promise<void> => rm(scratch, { recursive: true, force: true })
     coordinator.finished.then(removeScratch, removeScratch)

@@ -71,7 +71,7 @@ export class SplitDealer {
     this.#dealt = new Set(restored)
     this.#isDealing = true
     this.#nextSubtask = 0
-    this.#dealNew(this.#enumerator.discoverEveryMs === undefined)
+    this.#dealNew({ isFirst: true, isLast: this.#enumerator.discoverEveryMs === undefined })
   }
 
   /** The source's subtasks are gone for now. */
@@ -95,7 +95,8 @@ export class SplitDealer {
     await this.#enumerator.close?.()
   }
 
-  #dealNew(isLast: boolean): void {
+  /** The first time every subtask is told, also those that get nothing: until then they do not know that they are idle. */
+  #dealNew({ isFirst, isLast }: { readonly isFirst: boolean; readonly isLast: boolean }): void {
     const { parallelism, assign } = this.#options
     const hands = Array.from({ length: parallelism }, (): Split[] => [])
     for (const split of this.#found) {
@@ -105,7 +106,7 @@ export class SplitDealer {
       this.#nextSubtask = (this.#nextSubtask + 1) % parallelism
     }
     hands.forEach((splits, subtaskIndex) => {
-      if (splits.length > 0 || isLast) assign(subtaskIndex, splits, isLast)
+      if (splits.length > 0 || isFirst) assign(subtaskIndex, splits, isLast)
     })
   }
 
@@ -134,7 +135,7 @@ export class SplitDealer {
   async #rediscover(): Promise<void> {
     try {
       await this.#discover()
-      if (this.#isDealing) this.#dealNew(false)
+      if (this.#isDealing) this.#dealNew({ isFirst: false, isLast: false })
     } catch (error) {
       // the splits known so far go on; the next look may succeed
       this.#options.logger.warn(

@@ -4,7 +4,8 @@
  * Invariants
  *  - Channels take turns; one blocked by its barrier is passed by until the alignment is over.
  *  - The combined watermark is the minimum over channels that have neither ended nor are idle; it only grows. With no such
- *    channel it stays where it is, unless all have ended: then it is the end of time.
+ *    channel it stays where it is, unless all have ended: then it is the end of time. An idle channel may wake up again, so
+ *    it never lets time end.
  *  - Elements of one channel are handed out in order; a watermark in a batch's header counts after its records.
  */
 import type { ChannelReader, EndOfInput, IdleStatus, Barrier } from '../channel/channel.ts'
@@ -159,16 +160,17 @@ export class InputGate {
     this.#apply(this.#alignment.onEnd(index))
   }
 
+  /** A channel that is at the end of time counts like one that has ended: it holds nothing, and decides nothing alone. */
   #combine(): void {
     let lowest = WATERMARK_MAX
-    let isAnyActive = false
+    let areAllOver = true
     for (let i = 0; i < this.#watermarks.length; i++) {
-      if (this.#hasEnded[i] === true || this.#isIdle[i] === true) continue
-      isAnyActive = true
       const own = this.#watermarks[i] as number
-      if (own < lowest) lowest = own
+      if (this.#hasEnded[i] === true || own === WATERMARK_MAX) continue
+      areAllOver = false
+      if (this.#isIdle[i] !== true && own < lowest) lowest = own
     }
-    if (!isAnyActive && this.#hasEnded.includes(false)) return
+    if (lowest === WATERMARK_MAX && !areAllOver) return
     if (lowest <= this.watermarkMs) return
     this.watermarkMs = lowest
     this.#events.onWatermark(lowest)

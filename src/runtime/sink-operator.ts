@@ -43,7 +43,6 @@ export async function openSink(
     fail: options.fail,
   })
   for (const committable of restored) await commit(writer, committable)
-  await writer.discardUnnamed?.()
   return new SinkOperator(context, writer, options)
 }
 
@@ -63,6 +62,15 @@ class SinkOperator implements OperatorInstance {
     this.#writer = writer
     this.#options = options
     this.#recordsWritten = context.metrics.counter('recordsWritten')
+  }
+
+  onStart(): void {
+    this.#writer.discardUnnamed?.().catch((error: unknown) => {
+      // what is left lies hidden and harms nobody
+      this.#context.logger.warn(
+        `Sink '${this.#context.operatorUid}' could not remove what former runs left: ${toEngineError(error).message}`,
+      )
+    })
   }
 
   process(value: unknown): void {

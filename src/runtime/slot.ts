@@ -169,6 +169,7 @@ export class Slot {
     assert(!attempt.isRunning, `Attempt ${name} is started once`)
     attempt.isRunning = true
     this.#listRunning()
+    for (const subtask of attempt.subtasks) subtask.start()
   }
 
   async #close(name: string): Promise<void> {

@@ -66,6 +66,7 @@ export class SourceHead {
   readonly #reader: SourceReader
   #splits: OpenSplit[] = []
   #watermarkMs: number = WATERMARK_MIN
+  #isDealt = false
   #hasAllSplits = false
 
   private constructor(options: SourceHeadOptions, reader: SourceReader) {
@@ -113,9 +114,10 @@ export class SourceHead {
     }
   }
 
-  /** No further splits will come. */
-  setComplete(): void {
-    this.#hasAllSplits = true
+  /** The coordinator has dealt; `isLast`: no further splits will come. */
+  setDealt(isLast: boolean): void {
+    this.#isDealt = true
+    this.#hasAllSplits = isLast
   }
 
   /** Whether everything has been read. */
@@ -125,7 +127,7 @@ export class SourceHead {
 
   /** Whether no split can hold the watermark: there is none, or all are idle. */
   get isIdle(): boolean {
-    return !this.hasEnded && this.#splits.every(({ isIdle }) => isIdle)
+    return this.#isDealt && !this.hasEnded && this.#splits.every(({ isIdle }) => isIdle)
   }
 
   setAvailable(): void {

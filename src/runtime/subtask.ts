@@ -177,6 +177,13 @@ export class Subtask {
     return Math.min(this.#chain.nextWakeMs(), this.#source?.wakeAtMs ?? Infinity)
   }
 
+  /** All subtasks of the region are open. */
+  start(): void {
+    this.#guard(() => {
+      for (const { instance } of this.#chain.nodes) instance?.onStart?.()
+    })
+  }
+
   trigger(trigger: CheckpointTrigger): void {
     this.#guard(() => {
       this.#triggers.set(trigger.mark.checkpointId, trigger)
@@ -205,7 +212,7 @@ export class Subtask {
   assignSplits(splits: readonly (Split | SplitState)[], isLast: boolean): void {
     this.#guard(() => {
       this.#source?.addSplits(splits)
-      if (isLast) this.#source?.setComplete()
+      this.#source?.setDealt(isLast)
     })
   }
 

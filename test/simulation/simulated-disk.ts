@@ -105,7 +105,8 @@ export class SimulatedDisk {
     if (!node.bytes.equals(node.synced)) {
       const kept = this.#random.pick(['synced', 'torn', 'whole'] as const)
       if (kept === 'synced') node.bytes = node.synced
-      if (kept === 'torn') node.bytes = node.bytes.subarray(0, this.#random.below(node.bytes.length + 1))
+      if (kept === 'torn')
+        node.bytes = node.bytes.subarray(0, this.#random.below(node.bytes.length + 1))
     }
     node.synced = node.bytes
   }

@@ -12,6 +12,8 @@ import { Slot } from '../../src/runtime/slot.ts'
 import type { SlotCommand, SlotEvent } from '../../src/runtime/slot-protocol.ts'
 import type { Owner, World } from './world.ts'
 
+type Mutable<T> = { -readonly [P in keyof T]: T[P] }
+
 export interface SimulatedSlotOptions {
   readonly world: World
   readonly process: Owner
@@ -23,10 +25,13 @@ export interface SimulatedSlotOptions {
   readonly storage: SnapshotStorage
   readonly bounds: ChannelBounds
   readonly exactlyOnce: boolean
+  /** Sees the kind of every message, for the table of faults and phases. */
+  readonly observe: (kind: string) => void
 }
 
 export class SimulatedSlot implements SlotLink {
-  readonly owner: Owner = { isGone: false, isFrozen: false }
+  readonly owner: Mutable<Owner> = { isGone: false, isFrozen: false }
+  readonly #both: Owner
   readonly slot: Slot
   readonly #options: SimulatedSlotOptions
   readonly #link: SlotLinkEvents
@@ -36,6 +41,7 @@ export class SimulatedSlot implements SlotLink {
   constructor(options: SimulatedSlotOptions, link: SlotLinkEvents) {
     this.#options = options
     this.#link = link
+    this.#both = both(options.process, this.owner)
     const { world, plan } = options
     this.slot = new Slot({
       plan,
@@ -59,6 +65,7 @@ export class SimulatedSlot implements SlotLink {
 
   send(command: SlotCommand): void {
     if (this.owner.isGone) return
+    this.#options.observe(command.kind)
     this.#commands.push(command)
     this.#later(`command ${command.kind}`, () => {
       const next = this.#commands.shift()
@@ -82,6 +89,7 @@ export class SimulatedSlot implements SlotLink {
 
   #post(event: SlotEvent): void {
     if (event.kind === 'figures') return
+    this.#options.observe(event.kind)
     this.#events.push(event)
     this.#later(`event ${event.kind}`, () => {
       const next = this.#events.shift()
@@ -91,19 +99,18 @@ export class SimulatedSlot implements SlotLink {
 
   /** Belongs to the slot and to its process: either's end ends it. */
   #later(what: string, run: () => void): void {
-    const { world, process, slotIndex } = this.#options
-    world.later(
-      {
-        get isGone() {
-          return process.isGone || slotOwner.isGone
-        },
-        get isFrozen() {
-          return process.isFrozen || slotOwner.isFrozen
-        },
-      } as Owner,
-      `slot ${slotIndex} ${what}`,
-      run,
-    )
-    const slotOwner = this.owner
+    const { world, slotIndex } = this.#options
+    world.later(this.#both, `slot ${slotIndex} ${what}`, run)
+  }
+}
+
+function both(a: Owner, b: Owner): Owner {
+  return {
+    get isGone() {
+      return a.isGone || b.isGone
+    },
+    get isFrozen() {
+      return a.isFrozen || b.isFrozen
+    },
   }
 }

@@ -4,7 +4,16 @@
  * Every output is a function of the input alone, not of the order in which subtasks work. Where lateness matters there is one
  * split and its batches are cut at fixed places, so that the watermark stands in a fixed place among the records.
  */
-import { customWatermarks, job, mapState, session, sliding, tumbling, type, valueState } from 'millrace'
+import {
+  customWatermarks,
+  job,
+  mapState,
+  session,
+  sliding,
+  tumbling,
+  type,
+  valueState,
+} from 'millrace'
 import type { DataStream, Job, KeyedStream, Sink, Source } from 'millrace'
 import type { Random } from './random.ts'
 
@@ -19,7 +28,8 @@ export interface SimulatedEvent {
 /** An output row as text, so that rows compare. */
 export type OutputRow = string
 
-export type Pipeline = 'count' | 'tumbling' | 'sliding' | 'session' | 'timers' | 'join' | 'rebalanced'
+export type Pipeline =
+  'count' | 'tumbling' | 'sliding' | 'session' | 'timers' | 'join' | 'rebalanced'
 
 export const PIPELINES: readonly Pipeline[] = [
   'count',
@@ -112,7 +122,9 @@ function build(
     case 'count':
       return keyed.count('count').map(({ key, value }) => `count ${key} ${value}`)
     case 'tumbling': {
-      const windowed = keyed.window(tumbling({ size: `${SIZE_MS}ms` })).sum('tumbling', (e) => e.value)
+      const windowed = keyed
+        .window(tumbling({ size: `${SIZE_MS}ms` }))
+        .sum('tumbling', (e) => e.value)
       return windowed
         .map(({ key, window, value }) => `tumbling ${key} ${window.endMs} ${value}`)
         .union(windowed.side.late.map(({ index }) => `tumbling late ${index}`))
@@ -146,7 +158,8 @@ function build(
           onTimer({ timestampMs }) {
             // what is in time for this timer: everything up to it, later records belong to later timers
             for (const [index, value] of state.values.entries()) {
-              if (timeOf.get(index) !== undefined && (timeOf.get(index) as number) > timestampMs) continue
+              if (timeOf.get(index) !== undefined && (timeOf.get(index) as number) > timestampMs)
+                continue
               emit(`timers ${key()} ${index} ${value}`)
               state.values.delete(index)
             }
@@ -158,7 +171,9 @@ function build(
         'join',
         {
           emits: type<OutputRow>(),
-          inputs: { odd: events.filter(({ index }) => index % 2 === 1).keyBy((event) => event.key) },
+          inputs: {
+            odd: events.filter(({ index }) => index % 2 === 1).keyBy((event) => event.key),
+          },
           state: { left: mapState<number, number>(), right: mapState<number, number>() },
         },
         ({ state, emit, key }) => ({
@@ -179,7 +194,9 @@ function build(
     case 'rebalanced':
       return events
         .rebalance()
-        .flatMap(({ index }) => Array.from({ length: index % 3 }, (_, copy) => `row ${index} ${copy}`))
+        .flatMap(({ index }) =>
+          Array.from({ length: index % 3 }, (_, copy) => `row ${index} ${copy}`),
+        )
         .rebalance()
         .map((row) => `rebalanced ${row}`, { chain: 'start' })
   }
@@ -206,7 +223,13 @@ function referenceOf(pipeline: Pipeline, workload: Workload): OutputRow[] {
       })
     }
     case 'tumbling':
-      return alignedReference(workload, 'tumbling', SIZE_MS, (sum, event) => sum + event.value, true)
+      return alignedReference(
+        workload,
+        'tumbling',
+        SIZE_MS,
+        (sum, event) => sum + event.value,
+        true,
+      )
     case 'sliding':
       return alignedReference(workload, 'sliding', SLIDE_MS, (count) => count + 1, false)
     case 'session':
@@ -279,7 +302,8 @@ function sessionReference(workload: Workload): OutputRow[] {
   const fire = (key: string, upToMs: number): void => {
     const left: Session[] = []
     for (const each of open.get(key) ?? []) {
-      if (each.endMs - 1 <= upToMs) rows.push(`session ${key} ${each.startMs} ${each.endMs} ${each.value}`)
+      if (each.endMs - 1 <= upToMs)
+        rows.push(`session ${key} ${each.startMs} ${each.endMs} ${each.value}`)
       else left.push(each)
     }
     open.set(key, left)

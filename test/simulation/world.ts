@@ -28,9 +28,9 @@ interface Timer {
 
 /** A process, or something outside of all. Nothing of an owner that is gone happens any more. */
 export interface Owner {
-  isGone: boolean
+  readonly isGone: boolean
   /** Frozen: nothing of it happens for now. */
-  isFrozen: boolean
+  readonly isFrozen: boolean
 }
 
 const START_MS = 1_700_000_000_000

@@ -17,7 +17,7 @@
  *  - A manifest names only files that are durable and whole. What no manifest and no running checkpoint names is removed.
  *  - Paths in manifests are relative, so that a directory can be moved; in memory they are absolute.
  */
-import { isAbsolute, join, relative } from 'node:path'
+import { dirname, isAbsolute, join, relative } from 'node:path'
 import { crc32 } from 'node:zlib'
 import type { SnapshotHandle } from '../../contract/snapshot-storage.ts'
 import { EngineError } from '../../core/errors.ts'
@@ -66,6 +66,7 @@ export class CheckpointDirectory implements CheckpointStore {
       const store = new CheckpointDirectory(files, root, lock)
       await files.makeDirectory(store.workDirectory)
       await files.sync(root)
+      await files.sync(dirname(root))
       return store
     } catch (error) {
       await lock?.close()
@@ -149,8 +150,11 @@ export class CheckpointDirectory implements CheckpointStore {
   }
 
   async close(): Promise<void> {
-    await this.#files.remove(this.workDirectory)
-    await this.#lock.close()
+    try {
+      await this.#files.remove(this.workDirectory)
+    } finally {
+      await this.#lock.close()
+    }
   }
 
   /** Removes the data of checkpoints. A directory of another attempt at a published id is kept: its manifest may name it. */
