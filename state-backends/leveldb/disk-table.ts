@@ -3,7 +3,8 @@
  * simulated disk in its place, with writes that are late, half done or refused.
  *
  * Rules
- *  - A store has at most one `write` under way, and none while it begins an iteration for a snapshot or a `capture`.
+ *  - A store has at most one `write` under way, and none while it begins an iteration or from the beginning to the end of a
+ *    `capture`, unless it does not want its result any more.
  *  - Keys are compared byte by byte. Buffers handed over are not changed afterwards by either side.
  *  - Everything is called from the subtask's thread; only `getSync` makes it wait.
  */

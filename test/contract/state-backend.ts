@@ -464,18 +464,27 @@ interface CompletedSnapshot {
 class Wakes {
   count = 0
   #onWake: (() => void) | undefined
+  #failure: unknown
 
   readonly wake = (): void => {
     this.count++
     this.#onWake?.()
   }
 
+  /** The store has failed; whoever waits learns of it. */
+  readonly fail = (error: unknown): void => {
+    this.#failure = error
+    this.wake()
+  }
+
   /** Settles at once if there was one since `count` was `seen`. */
   async after(seen: number): Promise<void> {
-    if (this.count !== seen) return
-    await new Promise<void>((resolve) => {
-      this.#onWake = resolve
-    })
+    if (this.count === seen && this.#failure === undefined) {
+      await new Promise<void>((resolve) => {
+        this.#onWake = resolve
+      })
+    }
+    if (this.#failure !== undefined) throw this.#failure
   }
 }
 
@@ -721,9 +730,7 @@ class TestJob {
         }),
         workDirectory: () => workDirectory,
         wake: wakes.wake,
-        fail: (error) => {
-          throw error
-        },
+        fail: wakes.fail,
       })
       subtasks.push({ store, keyGroups, wakes })
     }
