@@ -283,12 +283,16 @@ export class CellCache {
       while (this.#dirtyAt < this.#dirty.length && taken.hasRoom(bounds)) {
         this.#takeNewest(this.#dirty[this.#dirtyAt++] as CellEntry, taken)
       }
-      if (this.#dirtyAt === this.#dirty.length) {
-        this.#dirty = []
-        this.#dirtyAt = 0
-      }
+      this.#forgetTaken()
     }
     return taken.entries.length === 0 ? undefined : taken.sorted()
+  }
+
+  /** Lets go of what has been taken from the head of the changes, at a cost in proportion to what was taken. */
+  #forgetTaken(): void {
+    if (this.#dirtyAt * 2 < this.#dirty.length) return
+    this.#dirty = this.#dirty.slice(this.#dirtyAt)
+    this.#dirtyAt = 0
   }
 
   /** A batch has been written. */

@@ -19,12 +19,16 @@ import type { SnapshotSourceFile } from '../../src/contract/snapshot-storage.ts'
 import { EngineError } from '../../src/core/errors.ts'
 import type { DiskBatch, DiskCursor, DiskEntry, DiskRange, DiskTable } from './disk-table.ts'
 import { liveLogs, logName, readManifest, tableName } from './manifest-files.ts'
+import { settleAll } from './settle-all.ts'
 
 /** Times that a listing is made anew when a file of it has gone. */
 const CAPTURE_ATTEMPTS_MAX = 20
 
 /** Bytes an iterator reads ahead of what it has handed out. */
 const READ_AHEAD_BYTES = 256 * 1024
+
+/** Links asked for at a time: each waits for a turn of a busy event loop, and the store holds its writes meanwhile. */
+const LINKS_AT_A_TIME = 256
 
 /** How LevelDB is set up. */
 export interface LevelTableOptions {
@@ -158,11 +162,12 @@ async function captureFiles(from: string, to: string): Promise<readonly Snapshot
   const manifestBytes = await readFile(join(from, current))
   const manifest = readManifest(manifestBytes)
   const files: SnapshotSourceFile[] = []
-  for (const number of manifest.tables) {
-    const name = tableName(number)
-    await linkOrCopy(join(from, name), join(to, name))
-    files.push({ name, path: join(to, name), isImmutable: true })
+  const tables = manifest.tables.map(tableName)
+  for (let at = 0; at < tables.length; at += LINKS_AT_A_TIME) {
+    const names = tables.slice(at, at + LINKS_AT_A_TIME)
+    await settleAll(names.map((name) => linkOrCopy(join(from, name), join(to, name))))
   }
+  for (const name of tables) files.push({ name, path: join(to, name), isImmutable: true })
   const logs = liveLogs(await readdir(from), manifest)
   if (!logs.includes(logName(manifest.logNumber))) throw new ListedFileGone()
   for (const name of logs) {

@@ -14,7 +14,7 @@
 import type { KeyedSnapshot, SnapshotRequest } from '../../src/contract/state-backend.ts'
 import type { SnapshotHandle } from '../../src/contract/snapshot-storage.ts'
 import type { KeyGroupRange } from '../../src/core/key-group.ts'
-import { EngineError, toEngineError } from '../../src/core/errors.ts'
+import { EngineError, isEngineError } from '../../src/core/errors.ts'
 import type { DiskTable } from './disk-table.ts'
 import type { StoredState } from './state-directory.ts'
 
@@ -91,7 +91,7 @@ export abstract class LevelSnapshot implements KeyedSnapshot {
     if (this.#isOver) return
     this.#isOver = true
     this.release()
-    this.#reject(toEngineError(error))
+    this.#reject(isEngineError(error) ? error : this.#failed(error))
     this.onOver()
     if (!this.#hasBegun) this.host.background(this.#abortWriter())
   }
@@ -127,6 +127,15 @@ export abstract class LevelSnapshot implements KeyedSnapshot {
     }
     await this.#free()
     await this.#abortWriter()
+  }
+
+  #failed(cause: unknown): EngineError {
+    const text = cause instanceof Error ? cause.message : String(cause)
+    return new EngineError(
+      'CHECKPOINT_FAILED',
+      `The snapshot for checkpoint ${this.request.checkpointId} can't be written: ${text}`,
+      { cause },
+    )
   }
 
   /** What can't be freed lies in the work directory, which is thrown away as a whole. */

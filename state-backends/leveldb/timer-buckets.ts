@@ -38,7 +38,7 @@ const SEGMENT_ENTRIES = 256
 /** Segments of one bucket; an interval above a millisecond has far fewer. */
 const SEGMENTS_MAX = 2 ** 20
 /** Entries of an interval before it is split. */
-const INTERVAL_ENTRIES_MAX = 16_384
+const INTERVAL_ENTRIES_MAX = 8192
 /** Intervals that are loaded at a time. */
 const HOT_INTERVALS_MAX = 4
 /** The widest intervals are of 8^9 ms, a day and a half. */

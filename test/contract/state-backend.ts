@@ -332,6 +332,19 @@ export function stateBackendSuite(name: string, makeBackend: () => StateBackend)
       }
     })
 
+    it('does not find cells of a dropped slice again after a restore', async () => {
+      const job = await start()
+      for (let key = 0; key < 600; key++) job.put('panes', key, 4, 'dropped')
+      await job.rest()
+      job.dropSlice('panes', 4)
+      await job.restart(await job.takeSnapshot('checkpoint'), 1)
+      for (let key = 0; key < 600; key += 3) job.put('panes', key, 4, 'new')
+      for (let key = 0; key < 600; key++) job.check('panes', key, 4)
+      await job.rest()
+      for (let key = 0; key < 600; key++) job.check('panes', key, 4)
+      await job.checkRestored(await job.takeSnapshot('savepoint'), 1)
+    })
+
     it('has room again after a wake, also while a snapshot is under way', async () => {
       const job = await start()
       for (const kind of ['checkpoint', 'savepoint'] as const) {

@@ -3,7 +3,7 @@
  * directory, immutable ones linked as a real storage does, with their checksum, so that whoever writes to a file of a
  * snapshot is found out.
  *
- * It also watches its users: a writer that is used after its end, or two calls of it at a time, is an error.
+ * It also watches its users: a writer that is used after its end, or ended while it takes a file, is an error.
  */
 import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
@@ -130,7 +130,7 @@ class TestWriter implements SnapshotWriter {
   readonly #files: SnapshotFile[] = []
   readonly #names = new Set<string>()
   #pagesWaiting = 0
-  #isBusy = false
+  #filesUnderWay = 0
   #isEnded = false
 
   constructor(storage: TestSnapshotStorage, target: SnapshotTarget, pagesUntilFull: number) {
@@ -164,43 +164,34 @@ class TestWriter implements SnapshotWriter {
     }
   }
 
-  file(source: SnapshotSourceFile): Promise<void> {
-    return this.#alone(async () => {
-      assert(!this.#names.has(source.name), `The name ${source.name} is unique`)
-      this.#names.add(source.name)
+  async file(source: SnapshotSourceFile): Promise<void> {
+    assert(!this.#isEnded, 'A writer takes files until its end')
+    assert(!this.#names.has(source.name), `The name ${source.name} is unique`)
+    this.#names.add(source.name)
+    this.#filesUnderWay++
+    try {
       this.#files.push(await this.#storage.keepFile(source))
-    })
+    } finally {
+      this.#filesUnderWay--
+    }
   }
 
-  close(format: string): Promise<SnapshotHandle> {
-    return this.#alone(async () => {
-      this.#end()
-      const files = format === 'pages' ? [await this.#storage.keepPages(this.#pages)] : this.#files
-      return { format, keyGroups: this.#target.keyGroups, files }
-    })
+  async close(format: string): Promise<SnapshotHandle> {
+    this.#end()
+    const files = format === 'pages' ? [await this.#storage.keepPages(this.#pages)] : this.#files
+    return { format, keyGroups: this.#target.keyGroups, files }
   }
 
-  abort(): Promise<void> {
-    return this.#alone(() => {
-      this.#end()
-      return Promise.resolve()
-    })
+  async abort(): Promise<void> {
+    await Promise.resolve()
+    this.#end()
   }
 
   #end(): void {
+    assert(!this.#isEnded, 'A writer ends once')
+    assert.equal(this.#filesUnderWay, 0, 'A writer has taken its files when it ends')
     this.#isEnded = true
     this.#storage.openWriters--
-  }
-
-  async #alone<T>(action: () => Promise<T>): Promise<T> {
-    assert(!this.#isEnded, 'A writer ends once')
-    assert(!this.#isBusy, 'One call of a writer at a time')
-    this.#isBusy = true
-    try {
-      return await action()
-    } finally {
-      this.#isBusy = false
-    }
   }
 }
 
