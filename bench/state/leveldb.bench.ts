@@ -40,7 +40,7 @@ const mebibyte = 1024 * 1024
 
 const backend = leveldb({
   cacheBytesMax: option('cacheMb', 64) * mebibyte,
-  tablesOpenMax: option('tablesOpenMax', 256),
+  ...(options.has('tablesOpenMax') ? { tablesOpenMax: option('tablesOpenMax', 0) } : {}),
   blockCacheBytes: option('blockCacheMb', 8) * mebibyte,
   writeBufferBytes: option('writeBufferMb', 4) * mebibyte,
 })

@@ -39,7 +39,7 @@ import type { StoredState } from './state-directory.ts'
 import { TimerBuckets } from './timer-buckets.ts'
 
 /** Entries of one write. */
-const BATCH_ENTRIES_MAX = 2000
+const BATCH_ENTRIES_MAX = 512
 /** Bytes of one write, exceeded by one entry at most. */
 const BATCH_BYTES_MAX = 1024 * 1024
 

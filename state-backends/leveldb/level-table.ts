@@ -20,6 +20,7 @@ import { EngineError } from '../../src/core/errors.ts'
 import type { DiskBatch, DiskCursor, DiskEntry, DiskRange, DiskTable } from './disk-table.ts'
 import { liveLogs, logName, readManifest, tableName } from './manifest-files.ts'
 import { settleAll } from './settle-all.ts'
+import { readTablesUnmapped } from './table-mappings.ts'
 
 /** Times that a listing is made anew when a file of it has gone. */
 const CAPTURE_ATTEMPTS_MAX = 20
@@ -34,9 +35,14 @@ const LINKS_AT_A_TIME = 256
 export interface LevelTableOptions {
   readonly blockCacheBytes: number
   readonly writeBufferBytes: number
-  /** Tables kept open. Their files are mapped: what is read of them counts as memory of the process. */
-  readonly tablesOpenMax: number
+  /** Tables kept open. Default: as many as are good for reading them (table-mappings.ts). */
+  readonly tablesOpenMax?: number
 }
+
+/** Tables kept open where they are read: each takes about 30 KB of memory, for its index and filter. */
+const TABLES_READ_MAX = 1500
+/** Tables kept open where they are mapped: each takes what was touched of its 2 MiB. */
+const TABLES_MAPPED_MAX = 256
 
 type Database = Level<Buffer, Buffer>
 
@@ -45,6 +51,8 @@ export async function openLevelTable(
   directory: string,
   options: LevelTableOptions,
 ): Promise<DiskTable> {
+  const isUnmapped = await readTablesUnmapped()
+  const tablesOpenMax = options.tablesOpenMax ?? (isUnmapped ? TABLES_READ_MAX : TABLES_MAPPED_MAX)
   const database: Database = new Level<Buffer, Buffer>(directory, {
     keyEncoding: 'buffer',
     valueEncoding: 'buffer',
@@ -52,7 +60,7 @@ export async function openLevelTable(
     cacheSize: options.blockCacheBytes,
     writeBufferSize: options.writeBufferBytes,
     maxFileSize: 2 * 1024 * 1024,
-    maxOpenFiles: options.tablesOpenMax + OTHER_FILES,
+    maxOpenFiles: tablesOpenMax + OTHER_FILES,
   })
   try {
     await database.open()

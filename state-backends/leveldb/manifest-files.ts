@@ -24,10 +24,14 @@ export interface ManifestFiles {
   readonly previousLogNumber: number
 }
 
-const blockBytes = 32_768
-const headerBytes = 7
-const recordType = { zero: 0, full: 1, first: 2, middle: 3, last: 4 } as const
-const tag = {
+/** Logs, and MANIFESTs as such, are cut into blocks that no fragment of a record crosses. */
+export const LOG_BLOCK_BYTES = 32_768
+/** Before each fragment. */
+export const LOG_HEADER_BYTES = 7
+/** What a fragment is of its record. */
+export const logRecordType = { zero: 0, full: 1, first: 2, middle: 3, last: 4 } as const
+/** What the fields of a version edit are. */
+export const manifestTag = {
   comparator: 1,
   logNumber: 2,
   nextFileNumber: 3,
@@ -43,20 +47,20 @@ export function readManifest(manifest: Buffer): ManifestFiles {
   const files = { bytes: 0, live: new Set<number>(), logNumber: 0, previousLogNumber: 0 }
   let parts: Buffer[] = []
   let position = 0
-  while (position + headerBytes <= manifest.length) {
-    const leftInBlock = blockBytes - (position % blockBytes)
-    if (leftInBlock < headerBytes) {
+  while (position + LOG_HEADER_BYTES <= manifest.length) {
+    const leftInBlock = LOG_BLOCK_BYTES - (position % LOG_BLOCK_BYTES)
+    if (leftInBlock < LOG_HEADER_BYTES) {
       position += leftInBlock
       continue
     }
     const length = manifest.readUInt16LE(position + 4)
     const type = manifest.readUInt8(position + 6)
-    const end = position + headerBytes + length
-    if (type === recordType.zero || end > manifest.length) break
-    const data = manifest.subarray(position + headerBytes, end)
-    if (type === recordType.full || type === recordType.first) parts = []
+    const end = position + LOG_HEADER_BYTES + length
+    if (type === logRecordType.zero || end > manifest.length) break
+    const data = manifest.subarray(position + LOG_HEADER_BYTES, end)
+    if (type === logRecordType.full || type === logRecordType.first) parts = []
     parts.push(data)
-    if (type === recordType.full || type === recordType.last) {
+    if (type === logRecordType.full || type === logRecordType.last) {
       applyEdit(files, Buffer.concat(parts))
       files.bytes = end
     }
@@ -101,28 +105,28 @@ function applyEdit(files: MutableFiles, edit: Buffer): void {
   while (!fields.isAtEnd) {
     const field = fields.varint()
     switch (field) {
-      case tag.comparator:
+      case manifestTag.comparator:
         fields.skipSlice()
         break
-      case tag.logNumber:
+      case manifestTag.logNumber:
         files.logNumber = fields.varint()
         break
-      case tag.previousLogNumber:
+      case manifestTag.previousLogNumber:
         files.previousLogNumber = fields.varint()
         break
-      case tag.nextFileNumber:
-      case tag.lastSequence:
+      case manifestTag.nextFileNumber:
+      case manifestTag.lastSequence:
         fields.varint()
         break
-      case tag.compactPointer:
+      case manifestTag.compactPointer:
         fields.varint()
         fields.skipSlice()
         break
-      case tag.deletedFile:
+      case manifestTag.deletedFile:
         fields.varint()
         files.live.delete(fields.varint())
         break
-      case tag.newFile: {
+      case manifestTag.newFile: {
         fields.varint()
         files.live.add(fields.varint())
         fields.varint()

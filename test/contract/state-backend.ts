@@ -262,6 +262,25 @@ export function stateBackendSuite(name: string, makeBackend: () => StateBackend)
       }
     })
 
+    it('finds nothing of a dropped state under one that is new', async () => {
+      const [value] = states
+      assert(value !== undefined)
+      const job = await start()
+      for (const key of everyKindOfKey) {
+        job.put('value', key, 0, 'kept')
+        job.put('list', key, 0, 'dropped')
+      }
+      const without = new StateModel([value])
+      const withNew = new StateModel([value, { name: 'new', kind: 'list', layout: 'page' }])
+      for (const key of everyKindOfKey) {
+        without.put('value', key, 0, 'kept')
+        withNew.put('value', key, 0, 'kept')
+      }
+      await job.restart({ ...(await job.takeSnapshot('checkpoint')), model: without }, 1)
+      const { handles } = await job.takeSnapshot('checkpoint')
+      await job.checkRestored({ handles, model: withNew }, 1)
+    })
+
     it('gives timers out in the order of time, with additions while it is polled', async () => {
       const job = await start()
       const random = randomOf(7)
@@ -293,6 +312,17 @@ export function stateBackendSuite(name: string, makeBackend: () => StateBackend)
       await job.checkRestored(await job.takeSnapshot('savepoint'), 4)
       job.pollTimers('timers', 100_000)
       await job.checkRestored(await job.takeSnapshot('checkpoint'), 1)
+    })
+
+    it('keeps tens of thousands of timers in order, near and far', async () => {
+      const job = await start({ parallelism: 2 })
+      for (let i = 0; i < 40_000; i++) {
+        const timestampMs = i % 3 === 0 ? (i * 7919) % 10_007 : (i * 104_729) % 50_000_017
+        job.addTimer('timers', i % 5000, timestampMs)
+        if (i % 500 === 0) await job.rest()
+      }
+      await job.checkRestored(await job.takeSnapshot('checkpoint'), 2)
+      await job.checkRestored(await job.takeSnapshot('savepoint'), 3)
     })
 
     it('walks each key of a slice once, while cells change', async () => {
@@ -691,7 +721,8 @@ class TestJob {
   async restart(completed: CompletedSnapshot, parallelism: number): Promise<void> {
     await this.close()
     this.model = completed.model.clone()
-    this.subtasks = await this.#openSubtasks(parallelism, completed.handles, states)
+    const cellStates = completed.model.states
+    this.subtasks = await this.#openSubtasks(parallelism, completed.handles, cellStates)
   }
 
   async untilRoom(snapshot?: JobSnapshot): Promise<void> {

@@ -147,6 +147,7 @@ class TestWriter implements SnapshotWriter {
     assert(!this.#isEnded, 'A writer takes pages until its end')
     const { start, end } = this.#target.keyGroups
     assert(page.group >= start && page.group < end, `Group ${page.group} is the subtask's`)
+    assert(!this.isFull, 'A full writer is given no pages')
     assert(page.keys.length > 0, 'Pages are not empty')
     for (const column of [page.subs, page.values]) {
       assert(

@@ -63,7 +63,7 @@ describe('LevelStore', () => {
       await turn()
     }
     await snapshot.finished
-    assert(table.entriesPerWriteMax <= 2000, `${table.entriesPerWriteMax} entries in a write`)
+    assert(table.entriesPerWriteMax <= 512, `${table.entriesPerWriteMax} entries in a write`)
     assert(table.writes >= 10)
     await store.close()
   })
