@@ -128,7 +128,7 @@ class LevelTable implements DiskTable {
   }
 
   async close(): Promise<void> {
-    for (const cursor of [...this.#cursors]) await cursor.close()
+    for (const cursor of this.#cursors) await cursor.close()
     await this.#database.close()
   }
 }
