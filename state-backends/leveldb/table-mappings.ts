@@ -3,8 +3,9 @@
  *
  * LevelDB maps the first 1000 tables that a process opens and reads all others with ordinary calls; no option says so. What was
  * touched of a mapped table counts as memory of the process: up to all of the state. The only remedy without mappings is to
- * keep few tables open, and then almost every read of a large state opens some (bench/state/leveldb.bench.ts, 20 million keys of 200
- * bytes in two stores: MEASURED). So this file takes the 1000 mappings itself, with tables of a few hundred bytes.
+ * keep few tables open, and then almost every read of a large state opens some: of 5 million random keys a read took 22 us of
+ * processor time where tables are read, 60 us where they are mapped and 256 stay open, and 15 us where all are mapped, for 1.1 GB
+ * of memory. So this file takes the 1000 mappings itself, with tables of a few hundred bytes (about 100 ms, once).
  *
  *  1. LevelDB writes a database with one small table.
  *  2. That table gets 1000 names, and a MANIFEST that lists them, each for a key of its own, in a level where nothing is compacted.
