@@ -156,6 +156,7 @@ describe('CellCache', () => {
     collectGarbage()
     const held = values.filter((value) => value.deref() !== undefined).length
     assert(held < 1000, `${held} of 20000 values are held`)
+    assert(disk.cache.count > 10, 'The cache is still there, and not empty')
   })
 
   it('counts what waits to be written, and nothing when all is', () => {
