@@ -20,7 +20,7 @@ import { SliceNames, readSliceKey } from './slice-names.ts'
 import { LevelSnapshot } from './snapshot-host.ts'
 import { decodeSliceCell } from './slice-keys.ts'
 import type { StoredState } from './state-directory.ts'
-import { decodeTimers } from './timer-buckets.ts'
+import { decodeTimers } from './timer-segment.ts'
 
 /** Entries of the database read at a time. */
 const CHUNK_ENTRIES_MAX = 1000

@@ -21,7 +21,7 @@ import { decodeSliceCell } from './slice-keys.ts'
 import { SliceNames, readSliceKey } from './slice-names.ts'
 import { decodeDirectory, matchStates } from './state-directory.ts'
 import type { StoredState } from './state-directory.ts'
-import { decodeTimers } from './timer-buckets.ts'
+import { decodeTimers } from './timer-segment.ts'
 
 /** Entries read, and of these copied, at a time. */
 const CHUNK_ENTRIES_MAX = 2000

@@ -21,34 +21,27 @@
  * segments until it is loaded.
  */
 import type { TimerIndex } from '../../src/contract/state-backend.ts'
-import { ByteWriter } from '../../src/core/byte-writer.ts'
 import { assert } from '../../src/core/errors.ts'
 import type { AnyKey } from '../../src/core/key.ts'
-import { KeyReader, writeKey } from '../../src/core/key-bytes.ts'
 import { keyGroupOf } from '../../src/core/key-group.ts'
-import { fmix32, hashKey } from '../../src/core/key-hash.ts'
+import { hashKey } from '../../src/core/key-hash.ts'
 import { ABSENT } from './cell-cache.ts'
-import type { CellCache, CellEntry, CellSlot } from './cell-cache.ts'
-import { writeDouble, writeTimersKey } from './key-layout.ts'
+import type { CellCache, CellEntry } from './cell-cache.ts'
 import type { CellPrefix, TimersKey } from './key-layout.ts'
 import type { KeyAtHand } from './slice-keys.ts'
+import { EXPONENT_MAX, Interval, cool, newInterval, pin, splitExponent } from './timer-interval.ts'
+import type { Bucket } from './timer-interval.ts'
+import { SEGMENTS_MAX, Segment, SegmentCells } from './timer-segment.ts'
+import type { TimerEntry } from './timer-segment.ts'
 
 /** Entries of one segment: a value of a few KB. */
 const SEGMENT_ENTRIES = 256
-/** Segments of one bucket; an interval above a millisecond has far fewer. */
-const SEGMENTS_MAX = 2 ** 20
 /** Entries of an interval before it is split. */
 const INTERVAL_ENTRIES_MAX = 8192
 /** Intervals that are loaded at a time. */
 const HOT_INTERVALS_MAX = 4
-/** The widest intervals are of 8^9 ms, a day and a half. */
-const EXPONENT_MAX = 9
-/** Times beyond this are too far apart for intervals in floating point; each has one of its own. */
-const ALIGNED_MAX = 2 ** 50
 /** What an entry takes in a segment, about. */
 const ENTRY_BYTES = 32
-
-const groupsMax = 32_768
 
 export interface TimerBucketsOptions {
   readonly cache: CellCache
@@ -64,7 +57,7 @@ export class TimerBuckets implements TimerIndex {
   timestampMs: number = Number.NaN
   readonly #cache: CellCache
   readonly #at: KeyAtHand
-  readonly #slot: CellSlot<Segment>
+  readonly #segments: SegmentCells
   readonly #maxParallelism: number
   /** Ascending. */
   readonly #intervals: Interval[] = []
@@ -75,7 +68,7 @@ export class TimerBuckets implements TimerIndex {
     this.#cache = options.cache
     this.#at = options.at
     this.#maxParallelism = options.maxParallelism
-    this.#slot = segmentSlot(options)
+    this.#segments = new SegmentCells(options.cache, options)
   }
 
   /** Takes a segment of an opened database into the index. */
@@ -168,9 +161,8 @@ export class TimerBuckets implements TimerIndex {
       number < SEGMENTS_MAX,
       `More than ${SEGMENTS_MAX} segments of timers at ${interval.start}`,
     )
-    const hash = startHash(interval.start)
-    const sub = segmentSub(interval.exponent, bucket.group, number)
-    const entry = this.#cache.claim(this.#slot, interval.start, hash, sub, true)
+    const { start, exponent } = interval
+    const entry = this.#segments.claim({ start, exponent, group: bucket.group, segment: number })
     bucket.segments.push(number)
     if (interval.isHot) {
       const isLoaded = interval.exponent > 0 || interval.heap.count < INTERVAL_ENTRIES_MAX
@@ -181,8 +173,8 @@ export class TimerBuckets implements TimerIndex {
   }
 
   #load(interval: Interval, bucket: Bucket, segment: number): CellEntry<Segment> {
-    const sub = segmentSub(interval.exponent, bucket.group, segment)
-    return this.#cache.load(this.#slot, interval.start, startHash(interval.start), sub)
+    const { start, exponent } = interval
+    return this.#segments.load({ start, exponent, group: bucket.group, segment })
   }
 
   /** Takes a loaded entry out of its segment, and whatever is empty then. */
@@ -291,268 +283,7 @@ export class TimerBuckets implements TimerIndex {
   }
 }
 
-/** Timers of one key group in one interval. */
-class Bucket {
-  readonly group: number
-  /** The numbers of its segments; the last one is appended to. */
-  readonly segments: number[] = []
-  /** Those that are pinned and in the heap of a hot interval. */
-  readonly loaded = new Map<number, CellEntry<Segment>>()
-
-  constructor(group: number) {
-    this.group = group
-  }
-}
-
-class Interval {
-  readonly start: number
-  readonly exponent: number
-  readonly buckets = new Map<number, Bucket>()
-  readonly heap = new TimerHeap()
-  /** Segments of a hot interval that are not in the heap yet. */
-  readonly unloaded: { readonly bucket: Bucket; readonly segment: number }[] = []
-  isHot = false
-  count = 0
-
-  constructor(start: number, exponent: number) {
-    this.start = start
-    this.exponent = exponent
-  }
-
-  contains(timestampMs: number): boolean {
-    return timestampMs === this.start || timestampMs < this.start + 8 ** this.exponent
-  }
-
-  bucket(group: number): Bucket {
-    let bucket = this.buckets.get(group)
-    if (bucket === undefined) {
-      bucket = new Bucket(group)
-      this.buckets.set(group, bucket)
-    }
-    return bucket
-  }
-}
-
-/** One entry in memory. */
-interface TimerEntry {
-  readonly timestampMs: number
-  readonly key: AnyKey
-  readonly entry: CellEntry<Segment>
-  readonly segment: number
-  readonly group: number
-  /** Where in the segment it stands. */
-  position: number
-}
-
 interface NumberedSegment {
   readonly number: number
   readonly entry: CellEntry<Segment>
-}
-
-/** What a segment holds, while it is in memory. */
-class Segment {
-  readonly #times: number[] = []
-  readonly #keys: AnyKey[] = []
-  /** The entries of the heap, once it is loaded for one. */
-  readonly #timers: (TimerEntry | undefined)[] = []
-
-  get count(): number {
-    return this.#times.length
-  }
-
-  add(timestampMs: number, key: AnyKey): void {
-    this.#times.push(timestampMs)
-    this.#keys.push(key)
-    this.#timers.push(undefined)
-  }
-
-  append(timer: TimerEntry): void {
-    timer.position = this.#times.length
-    this.#times.push(timer.timestampMs)
-    this.#keys.push(timer.key)
-    this.#timers.push(timer)
-  }
-
-  takeOut(timer: TimerEntry): void {
-    const at = timer.position
-    assert(this.#timers[at] === timer, 'A timer stands where it says')
-    const time = this.#times.pop() as number
-    const key = this.#keys.pop() as AnyKey
-    const last = this.#timers.pop() as TimerEntry
-    if (last === timer) return
-    this.#times[at] = time
-    this.#keys[at] = key
-    this.#timers[at] = last
-    last.position = at
-  }
-
-  /** Appends all entries to `timers`. */
-  collect(timers: TimerEntry[], entry: CellEntry<Segment>, segment: number, group: number): void {
-    for (let position = 0; position < this.#times.length; position++) {
-      const timestampMs = this.#times[position] as number
-      const key = this.#keys[position] as AnyKey
-      const timer = { timestampMs, key, entry, segment, group, position }
-      this.#timers[position] = timer
-      timers.push(timer)
-    }
-  }
-
-  encode(out: ByteWriter): Buffer {
-    out.reset()
-    for (let i = 0; i < this.#times.length; i++) {
-      writeDouble(out, this.#times[i] as number)
-      writeKey(out, this.#keys[i] as AnyKey)
-    }
-    return out.copy()
-  }
-}
-
-/** A binary heap by time. */
-class TimerHeap {
-  entries: TimerEntry[] = []
-
-  get count(): number {
-    return this.entries.length
-  }
-
-  get top(): TimerEntry | undefined {
-    return this.entries[0]
-  }
-
-  /** Replaces what it holds. A sorted array is a heap. */
-  fill(entries: TimerEntry[]): void {
-    this.entries = entries.sort((a, b) => a.timestampMs - b.timestampMs || 0)
-  }
-
-  push(entry: TimerEntry): void {
-    const { entries } = this
-    let at = entries.length
-    entries.push(entry)
-    while (at > 0) {
-      const parentAt = (at - 1) >> 1
-      const parent = entries[parentAt] as TimerEntry
-      if (parent.timestampMs <= entry.timestampMs) break
-      entries[at] = parent
-      at = parentAt
-    }
-    entries[at] = entry
-  }
-
-  pop(): void {
-    const { entries } = this
-    const moved = entries.pop()
-    if (moved === undefined || entries.length === 0) return
-    let at = 0
-    for (;;) {
-      const left = at * 2 + 1
-      if (left >= entries.length) break
-      const right = left + 1
-      const leftEntry = entries[left] as TimerEntry
-      const rightEntry = entries[right]
-      const isRight = rightEntry !== undefined && rightEntry.timestampMs < leftEntry.timestampMs
-      const child = isRight ? rightEntry : leftEntry
-      if (child.timestampMs >= moved.timestampMs) break
-      entries[at] = child
-      at = isRight ? right : left
-    }
-    entries[at] = moved
-  }
-}
-
-/** A segment's entries as they are read outside of a store. */
-export function decodeTimers(
-  bytes: Buffer,
-  each: (timestampMs: number, key: AnyKey) => void,
-): void {
-  const reader = new KeyReader(bytes)
-  while (reader.offset < bytes.length) {
-    const timestampMs = bytes.readDoubleBE(reader.offset)
-    reader.offset += 8
-    each(timestampMs, reader.read())
-  }
-}
-
-function pin(bucket: Bucket, segment: number, entry: CellEntry<Segment>): void {
-  entry.isPinned = true
-  bucket.loaded.set(segment, entry)
-}
-
-/** Lets an interval's segments go; they stay in the cache as long as there is room. */
-function cool(interval: Interval): void {
-  interval.isHot = false
-  interval.heap.fill([])
-  interval.unloaded.length = 0
-  for (const bucket of interval.buckets.values()) {
-    for (const entry of bucket.loaded.values()) entry.isPinned = false
-    bucket.loaded.clear()
-  }
-}
-
-/** The widest aligned interval around a time that overlaps neither neighbour. */
-function newInterval(
-  timestampMs: number,
-  exponentMax: number,
-  before: Interval | undefined,
-  after: Interval | undefined,
-): Interval {
-  const isAligned = Math.abs(timestampMs) < ALIGNED_MAX
-  for (let exponent = isAligned ? exponentMax : 0; exponent > 0; exponent--) {
-    const width = 8 ** exponent
-    const start = Math.floor(timestampMs / width) * width
-    const isFree =
-      (before === undefined || before.start < start) &&
-      (after === undefined || after.start >= start + width)
-    if (isFree) return new Interval(start, exponent)
-  }
-  return new Interval(Math.floor(timestampMs), 0)
-}
-
-/** The widest intervals that part the entries into several; narrower than before in any case. */
-function splitExponent(interval: Interval, timers: readonly TimerEntry[]): number {
-  let first = Infinity
-  let last = -Infinity
-  for (const { timestampMs } of timers) {
-    first = Math.min(first, timestampMs)
-    last = Math.max(last, timestampMs)
-  }
-  const partsMin = 4
-  let exponent = interval.exponent - 1
-  while (exponent > 0) {
-    const width = 8 ** exponent
-    if (Math.floor(last / width) - Math.floor(first / width) >= partsMin - 1) break
-    exponent--
-  }
-  return exponent
-}
-
-function segmentSlot({
-  slotId,
-  stateId,
-}: Pick<TimerBucketsOptions, 'slotId' | 'stateId'>): CellSlot<Segment> {
-  const scratch = new ByteWriter()
-  return {
-    id: slotId,
-    writeKey(out, entry) {
-      const segment = entry.sub % SEGMENTS_MAX
-      const rest = Math.floor(entry.sub / SEGMENTS_MAX)
-      const group = rest % groupsMax
-      const exponent = Math.floor(rest / groupsMax)
-      writeTimersKey(out, { group, stateId }, { start: entry.key as number, exponent, segment })
-    },
-    encode: (segment) => segment.encode(scratch),
-    decode(bytes) {
-      const segment = new Segment()
-      decodeTimers(bytes, (timestampMs, key) => segment.add(timestampMs, key))
-      return segment
-    },
-  }
-}
-
-/** The number that a segment has beside the start of its interval: all that its key says, in one number below 2^40. */
-function segmentSub(exponent: number, group: number, segment: number): number {
-  return (exponent * groupsMax + group) * SEGMENTS_MAX + segment
-}
-
-function startHash(start: number): number {
-  return fmix32(start | 0) ^ fmix32(Math.floor(start / 2 ** 32) | 0)
 }
