@@ -1,0 +1,147 @@
+/**
+ * Fills a fresh store from snapshots of any subtasks, taking only what lies in its key groups.
+ *
+ *  - Cells of layouts 'key' and 'page' in files of this backend are copied as bytes, with the state's new id.
+ *  - Everything else goes through the store like what an operator does, so that local cells and indexes of slices and timers are
+ *    made for this store.
+ *  - A snapshot's files are materialized into a directory of their own, opened there, and removed again: the snapshot is not touched.
+ *  - States that the job has no longer are left out.
+ *
+ * Memory: one chunk of entries or one page, and what the store's bounds allow.
+ */
+import { mkdir, rm } from 'node:fs/promises'
+import type { SnapshotReader } from '../../src/contract/snapshot-storage.ts'
+import type { AnyKey } from '../../src/core/key.ts'
+import { intersectRanges } from '../../src/core/key-group.ts'
+import { hashKey } from '../../src/core/key-hash.ts'
+import type { DiskCursor, DiskEntry, DiskTable, OpenTable } from './disk-table.ts'
+import { CELL_PREFIX_BYTES, rangeOfGroups, readPrefix, statesKey } from './key-layout.ts'
+import type { LevelStore } from './level-store.ts'
+import { decodeSliceCell } from './slice-keys.ts'
+import { SliceNames, readSliceKey } from './slice-names.ts'
+import { decodeDirectory, matchStates } from './state-directory.ts'
+import type { StoredState } from './state-directory.ts'
+import { decodeTimers } from './timer-segment.ts'
+
+/** Entries read, and of these copied, at a time. */
+const CHUNK_ENTRIES_MAX = 2000
+
+/** Where the files of a snapshot are opened. */
+export interface RestorePlace {
+  readonly openTable: OpenTable
+  /** A directory that does not exist yet. */
+  readonly newDirectory: (name: string) => string
+  readonly maxParallelism: number
+}
+
+/** Takes in a snapshot of canonical pages. */
+export async function restorePages(store: LevelStore, reader: SnapshotReader): Promise<void> {
+  const byName = new Map(store.states.map((state) => [state.name, state]))
+  const range = intersectRanges(store.keyGroups, reader.handle.keyGroups)
+  if (range.start === range.end) return
+  for await (const page of reader.pages(range)) {
+    const state = byName.get(page.state)
+    if (state === undefined) continue
+    for (let i = 0; i < page.keys.length; i++) {
+      putEntry(store, state, page.keys[i] as AnyKey, page.subs?.[i] ?? 0, page.values?.[i])
+      if (!store.hasRoom()) await store.untilRoom()
+    }
+  }
+}
+
+/** Takes in a snapshot of files of this backend. */
+export async function restoreFiles(
+  store: LevelStore,
+  reader: SnapshotReader,
+  place: RestorePlace,
+): Promise<void> {
+  const directory = place.newDirectory('restore')
+  await mkdir(directory, { recursive: true })
+  try {
+    await reader.materialize(directory)
+    const table = await place.openTable(directory)
+    try {
+      await copyTable(store, table, reader, place.maxParallelism)
+    } finally {
+      await table.close()
+    }
+  } finally {
+    await rm(directory, { recursive: true, force: true })
+  }
+}
+
+async function copyTable(
+  store: LevelStore,
+  table: DiskTable,
+  reader: SnapshotReader,
+  maxParallelism: number,
+): Promise<void> {
+  const stored = decodeDirectory(table.getSync(statesKey), maxParallelism)
+  matchStates(stored, store.states)
+  const targets = new Map(store.states.map((state) => [state.name, state]))
+  const states = new Map(stored.map((state) => [state.id, targets.get(state.name)]))
+  const cursors: DiskCursor[] = []
+  const slices = await SliceNames.begin(table, stored, cursors)
+  const range = intersectRanges(store.keyGroups, reader.handle.keyGroups)
+  const cursor = table.iterate(rangeOfGroups(range), 'entries')
+  for (;;) {
+    const chunk = await cursor.next(CHUNK_ENTRIES_MAX)
+    if (chunk.length === 0) return
+    await copyEntries(store, chunk, states, slices)
+  }
+}
+
+async function copyEntries(
+  store: LevelStore,
+  entries: readonly DiskEntry[],
+  states: ReadonlyMap<number, StoredState | undefined>,
+  slices: SliceNames,
+): Promise<void> {
+  const keys: Buffer[] = []
+  const values: Buffer[] = []
+  for (const { key, value } of entries) {
+    const { stateId } = readPrefix(key)
+    const state = states.get(stateId)
+    switch (state?.layout) {
+      case 'key':
+      case 'page':
+        key.writeUInt16BE(state.id, CELL_PREFIX_BYTES - 2)
+        keys.push(key)
+        values.push(value)
+        break
+      case 'slice': {
+        const cell = readSliceKey(key)
+        const slice = slices.sliceOf(stateId, cell.incarnation)
+        if (slice === undefined) break
+        putEntry(store, state, cell.key, slice, decodeSliceCell(value).value)
+        if (!store.hasRoom()) await store.untilRoom()
+        break
+      }
+      case 'timers':
+        decodeTimers(value, (timestampMs, timerKey) => {
+          putEntry(store, state, timerKey, timestampMs, undefined)
+        })
+        if (!store.hasRoom()) await store.untilRoom()
+    }
+  }
+  if (keys.length > 0) await store.copy({ keys, values })
+}
+
+function putEntry(
+  store: LevelStore,
+  state: StoredState,
+  key: AnyKey,
+  sub: number,
+  value: unknown,
+): void {
+  store.useKey(key, hashKey(key))
+  switch (state.layout) {
+    case 'key':
+    case 'page':
+      return store.cells(state.name).put(sub, value)
+    case 'slice':
+      return store.slices(state.name).put(sub, value)
+    case 'timers':
+      return store.timers(state.name).add(sub)
+  }
+}
