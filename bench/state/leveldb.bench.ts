@@ -234,7 +234,7 @@ class LinkWriter implements SnapshotWriter {
     await mkdir(this.#directory, { recursive: true })
     const location = join(this.#directory, name)
     await (isImmutable ? link(path, location) : copyFile(path, location))
-    this.#files.push({ name, location, bytes: 0, crc32: 0 })
+    this.#files.push({ name, location, bytes: 0, crc32: 0, isImmutable })
   }
 
   close(format: string): Promise<SnapshotHandle> {

@@ -117,7 +117,7 @@ export interface SliceCursor {
  * state. Entries come out in the order of time, those of one millisecond in no particular order.
  */
 export interface TimerIndex {
-  /** Enters the key at hand. */
+  /** Enters the key at hand. The time is finite. */
   add(timestampMs: number): void
   /** The earliest time; Infinity if there is none. */
   peek(): number

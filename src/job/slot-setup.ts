@@ -47,6 +47,6 @@ async function loadBackend(state: SlotSetup['state']): Promise<StateBackend> {
     case 'memory':
       return (await import('../../state-backends/memory/index.ts')).memory
     case 'leveldb':
-      throw new Error('not yet')
+      return (await import('../../state-backends/leveldb/index.ts')).leveldb()
   }
 }

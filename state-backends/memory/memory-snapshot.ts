@@ -10,7 +10,11 @@
  * Invariant: what waits in an open page cannot change any more: objects are copied when they are collected.
  */
 import type { KeyedSnapshot } from '../../src/contract/state-backend.ts'
-import type { SnapshotHandle, SnapshotWriter } from '../../src/contract/snapshot-storage.ts'
+import type {
+  SnapshotHandle,
+  SnapshotWriter,
+  StatePage,
+} from '../../src/contract/snapshot-storage.ts'
 import { Deferred } from '../../src/core/deferred.ts'
 import { EngineError } from '../../src/core/errors.ts'
 import { keyGroupOf } from '../../src/core/key-group.ts'
@@ -51,6 +55,8 @@ export class MemorySnapshot implements KeyedSnapshot {
   readonly finished: Promise<SnapshotHandle>
   readonly #options: MemorySnapshotOptions
   readonly #pages = new Map<string, (OpenPage | undefined)[]>()
+  /** Closed pages that the writer has not taken yet: values that change while it is full are added here. */
+  readonly #ready: StatePage[] = []
   #partIndex = 0
   #timerIndex = 0
   #timerRow = 0
@@ -71,24 +77,20 @@ export class MemorySnapshot implements KeyedSnapshot {
 
   step(entriesMax: number): 'more' | 'waiting' | 'written' {
     if (this.#isOver) return 'written'
-    if (this.#options.writer.isFull) return 'waiting'
+    const { parts, timers, writer } = this.#options
     let left = entriesMax
-    const { parts, timers } = this.#options
-    while (left > 0 && this.#partIndex < parts.length) {
-      const part = parts[this.#partIndex] as SnapshotPart
-      const walked = part.table.walk(left, (key, sub, value) =>
-        this.#collect(part.state, key, part.slice ?? sub, value),
-      )
-      left -= walked
-      if (walked === 0) {
-        part.table.endSnapshot()
-        this.#partIndex += 1
+    while (left > 0) {
+      if (!this.#writeReady()) return 'waiting'
+      if (this.#partIndex < parts.length) left -= this.#walkPart(left)
+      else if (this.#timerIndex < timers.length) left -= this.#walkTimers(left)
+      else if (this.#pages.size > 0) this.#closePages()
+      else {
+        this.#end()
+        this.#result.resolve(writer.close('pages'))
+        return 'written'
       }
     }
-    while (left > 0 && this.#timerIndex < timers.length) left -= this.#walkTimers(left)
-    if (left <= 0) return 'more'
-    this.#finish()
-    return 'written'
+    return 'more'
   }
 
   abandon(): void {
@@ -97,6 +99,29 @@ export class MemorySnapshot implements KeyedSnapshot {
     // the writer's own failure to clean up leaves a file that the sweeper removes
     this.#options.writer.abort().catch(() => {})
     this.#result.reject(new EngineError('CHECKPOINT_FAILED', 'The snapshot was abandoned'))
+  }
+
+  /** Entries looked at. */
+  #walkPart(entriesMax: number): number {
+    const { state, table, slice } = this.#options.parts[this.#partIndex] as SnapshotPart
+    const walked = table.walk(Math.min(entriesMax, PAGE_ENTRIES_MAX), (key, sub, value) =>
+      this.#collect(state, key, slice ?? sub, value),
+    )
+    if (walked === 0) {
+      table.endSnapshot()
+      this.#partIndex += 1
+    }
+    return walked
+  }
+
+  /** Hands pages to the writer as long as it takes them; whether none is left. */
+  #writeReady(): boolean {
+    const { writer } = this.#options
+    while (this.#ready.length > 0) {
+      if (writer.isFull) return false
+      writer.page(this.#ready.shift() as StatePage)
+    }
+    return true
   }
 
   #walkTimers(rowsMax: number): number {
@@ -131,13 +156,13 @@ export class MemorySnapshot implements KeyedSnapshot {
     page.values.push(typeof value === 'object' ? copyValue(value) : value)
     if (page.keys.length === PAGE_ENTRIES_MAX) {
       pages[group] = undefined
-      this.#write(state, group, page)
+      this.#closePage(state, group, page)
     }
   }
 
-  #write(state: string, group: number, page: OpenPage): void {
+  #closePage(state: string, group: number, page: OpenPage): void {
     const isTimers = this.#timerStates.has(state)
-    this.#options.writer.page({
+    this.#ready.push({
       group,
       state,
       keys: page.keys,
@@ -146,19 +171,20 @@ export class MemorySnapshot implements KeyedSnapshot {
     })
   }
 
-  #finish(): void {
+  /** Closes the pages that are not full. */
+  #closePages(): void {
     for (const [state, pages] of this.#pages) {
       pages.forEach((page, group) => {
-        if (page !== undefined) this.#write(state, group, page)
+        if (page !== undefined) this.#closePage(state, group, page)
       })
     }
-    this.#end()
-    this.#result.resolve(this.#options.writer.close('pages'))
+    this.#pages.clear()
   }
 
   #end(): void {
     this.#isOver = true
     this.#pages.clear()
+    this.#ready.length = 0
     for (const { table } of this.#options.parts) table.endSnapshot()
     this.#options.ended()
   }

@@ -17,6 +17,7 @@ const BUCKET_MS = 1024
 const ENTRIES_SORTED_TOGETHER = 2 ** 32
 
 interface Rows {
+  earliestMs: number
   readonly times: number[]
   readonly keys: AnyKey[]
   readonly hashes: number[]
@@ -63,38 +64,33 @@ export class TimerQueue implements TimerIndex {
       this.#buckets.set(bucket, rows)
       push(this.#order, bucket, isLess)
     }
+    if (timestampMs < rows.earliestMs) rows.earliestMs = timestampMs
     rows.times.push(timestampMs)
     rows.keys.push(key)
     rows.hashes.push(hash)
   }
 
-  /** The earliest time, or a lower bound of it within its bucket. Cheap: a field. */
+  /** Cheap: a field. */
   peek(): number {
     return this.#nextMs
   }
 
   poll(upToMs: number): boolean {
-    for (;;) {
-      if (this.#nextMs > upToMs) return false
-      const sorted = this.#active.times[this.#position]
-      const late = this.#late[0]
-      if (late !== undefined && (sorted === undefined || late.timestampMs < sorted)) {
-        if (late.timestampMs > upToMs) return this.#wait(late.timestampMs)
-        pop(this.#late, isEarlierEntry)
-        this.#take(late.timestampMs, late.key, late.hash)
-        return true
-      }
-      if (sorted !== undefined) {
-        if (sorted > upToMs) return this.#wait(sorted)
-        const at = this.#position++
-        this.#take(sorted, this.#active.keys[at] as AnyKey, this.#active.hashes[at] as number)
-        return true
-      }
-      const bucket = this.#order[0]
-      if (bucket === undefined) return this.#wait(Infinity)
-      if (bucket * BUCKET_MS > upToMs) return this.#wait(bucket * BUCKET_MS)
-      this.#activate(bucket)
+    const dueMs = this.#nextMs
+    if (dueMs > upToMs || dueMs === Infinity) return false
+    const [bucket] = this.#order
+    if (bucket !== undefined && bucket <= Math.floor(dueMs / BUCKET_MS)) this.#activate(bucket)
+    const sortedMs = this.#active.times[this.#position]
+    const late = this.#late[0]
+    if (late !== undefined && (sortedMs === undefined || late.timestampMs < sortedMs)) {
+      pop(this.#late, isEarlierEntry)
+      this.#take(late.timestampMs, late.key, late.hash)
+    } else {
+      const at = this.#position++
+      this.#take(dueMs, this.#active.keys[at] as AnyKey, this.#active.hashes[at] as number)
     }
+    this.#nextMs = this.#earliest()
+    return true
   }
 
   /** All entries as they are now; the rows are shared and stay as they are up to `to`. */
@@ -123,9 +119,13 @@ export class TimerQueue implements TimerIndex {
     this.#store.useKey(key, hash)
   }
 
-  #wait(nextMs: number): false {
-    this.#nextMs = nextMs
-    return false
+  #earliest(): number {
+    const [bucket] = this.#order
+    return Math.min(
+      this.#active.times[this.#position] ?? Infinity,
+      this.#late[0]?.timestampMs ?? Infinity,
+      bucket === undefined ? Infinity : (this.#buckets.get(bucket) as Rows).earliestMs,
+    )
   }
 
   #activate(bucket: number): void {
@@ -145,7 +145,7 @@ interface LateEntry {
 }
 
 function newRows(): Rows {
-  return { times: [], keys: [], hashes: [] }
+  return { earliestMs: Infinity, times: [], keys: [], hashes: [] }
 }
 
 /** The rows in the order of time, those of one time in the order they were added. */

@@ -303,7 +303,7 @@ export function stateBackendSuite(name: string, makeBackend: () => StateBackend)
 
     it('takes timers at any time, twice too, and many at one time', async () => {
       const job = await start()
-      const times = [0, -5, -1e15, 1e15, 2 ** 53, -(2 ** 53), Infinity, -Infinity, 0.5, 1]
+      const times = [0, -5, -1e15, 1e15, 2 ** 53, -(2 ** 53), 0.5, 1]
       for (const time of times) job.addTimer('timers', 'a', time)
       for (const time of times) job.addTimer('timers', 'a', time)
       for (let i = 0; i < 2000; i++) job.addTimer('timers', i, 77_777)
@@ -658,6 +658,7 @@ class TestJob {
         checkpointId,
         attempt: 'a',
         kind,
+        isSelfContained: false,
         operatorUid: 'operator',
         subtaskIndex,
         keyGroups,

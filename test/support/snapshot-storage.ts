@@ -71,7 +71,7 @@ export class TestSnapshotStorage implements SnapshotStorage {
     const location = `pages-${this.#snapshots++}`
     this.#pages.set(location, pages)
     const bytes = pages.reduce((sum, page) => sum + page.length, 0)
-    return { name: 'pages', location, bytes, crc32: 0 }
+    return { name: 'pages', location, bytes, crc32: 0, isImmutable: true }
   }
 
   async keepFile(source: SnapshotSourceFile): Promise<SnapshotFile> {
@@ -93,7 +93,13 @@ export class TestSnapshotStorage implements SnapshotStorage {
     }
     const contents = await readFile(path)
     this.#files.set(location, { isImmutable: source.isImmutable, sha256: sha256(contents) })
-    return { name: source.name, location, bytes: contents.length, crc32: 0 }
+    return {
+      name: source.name,
+      location,
+      bytes: contents.length,
+      crc32: 0,
+      isImmutable: source.isImmutable,
+    }
   }
 
   async *#readPages(handle: SnapshotHandle, range: KeyGroupRange): AsyncGenerator<StatePage> {

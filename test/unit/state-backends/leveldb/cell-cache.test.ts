@@ -28,7 +28,10 @@ describe('CellCache', () => {
     const first = disk.cache.takeBatch({ entriesMax: 3, bytesMax: 1e6 })
     assert(first !== undefined)
     assert.equal(first.keys.length, 3)
-    assert.deepEqual([...first.keys].sort((a, b) => Buffer.compare(a, b)), first.keys)
+    assert.deepEqual(
+      [...first.keys].sort((a, b) => Buffer.compare(a, b)),
+      first.keys,
+    )
     assert.deepEqual(
       first.values.map((value) => value && (decodeValue(value) as Count).n),
       [-3, 5, 100],

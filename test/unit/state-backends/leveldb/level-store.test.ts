@@ -235,6 +235,7 @@ function writer(storage: TestSnapshotStorage): ReturnType<TestSnapshotStorage['w
     checkpointId: 1,
     attempt: 'a',
     kind: 'checkpoint',
+    isSelfContained: false,
     operatorUid: 'sums',
     subtaskIndex: 3,
     keyGroups,
