@@ -21,6 +21,16 @@ const connectMsMax = 10_000
 const requestMsMax = 30_000
 const saslAuthenticateKey = 36
 
+/** Certificates that do not get better by waiting. */
+const certificateCodes: ReadonlySet<string> = new Set([
+  'CERT_HAS_EXPIRED',
+  'DEPTH_ZERO_SELF_SIGNED_CERT',
+  'ERR_TLS_CERT_ALTNAME_INVALID',
+  'SELF_SIGNED_CERT_IN_CHAIN',
+  'UNABLE_TO_GET_ISSUER_CERT_LOCALLY',
+  'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
+])
+
 export class BrokerConnection {
   readonly #kafkajs: Kafkajs
   readonly #address: BrokerAddress
@@ -41,7 +51,7 @@ export class BrokerConnection {
       await this.#opening
     }
     const open = this.#open
-    if (open === undefined || this.#isClosed) throw this.#unreachable('the connection was closed')
+    if (open === undefined || this.#isClosed) throw closed()
     const range = open.versions[request.apiKey]
     const version = request.apiVersion
     if (range === undefined || version < range.minVersion || version > range.maxVersion) {
@@ -82,7 +92,7 @@ export class BrokerConnection {
       connection.setVersions(versions)
       connection.setSupportAuthenticationProtocol(versions[saslAuthenticateKey] !== undefined)
       await within(connectMsMax, connection.authenticate())
-      if (this.#isClosed) throw new Error('the connection was closed')
+      if (this.#isClosed) throw closed()
       this.#open = { connection, versions }
     } catch (cause) {
       this.#drop(connection)
@@ -92,7 +102,7 @@ export class BrokerConnection {
 
   #drop(connection: KafkajsConnection): void {
     if (this.#open?.connection === connection) this.#open = undefined
-    connection.rejectRequests(new Error('the connection was closed'))
+    connection.rejectRequests(this.#isClosed ? closed() : new Error('the connection was closed'))
     // It has nothing under way any more; a socket that does not close in order is of no further interest.
     connection.disconnect().catch(() => undefined)
   }
@@ -111,20 +121,22 @@ export class BrokerConnection {
     if (name === 'KafkaJSProtocolError' && cause instanceof Error && 'code' in cause) {
       return brokerError(Number(cause.code), `The login at ${this.#name}`)
     }
-    return this.#unreachable(text, cause)
-  }
-
-  #unreachable(why: string, cause?: unknown): EngineError {
+    const code = cause instanceof Error && 'code' in cause ? String(cause.code) : ''
     return new EngineError(
       'KAFKA_UNREACHABLE',
-      `The broker ${this.#name} cannot be reached: ${why}`,
-      { cause },
+      `The broker ${this.#name} cannot be reached: ${text}`,
+      { cause, retryable: !certificateCodes.has(code) },
     )
   }
 
   get #name(): string {
     return `${this.#address.host}:${this.#address.port}`
   }
+}
+
+/** For requests that `close` cut off: nobody should repeat them. */
+function closed(): EngineError {
+  return new EngineError('KAFKA_FAILED', 'The Kafka client was closed', { retryable: false })
 }
 
 async function exchange<A>(

@@ -19,7 +19,7 @@ import type { Logger } from '../../src/core/log.ts'
 import type { Clock } from '../../src/core/time.ts'
 import { BackOff } from './back-off.ts'
 import { partitionId } from './kafka-client.ts'
-import type { KafkaClient } from './kafka-client.ts'
+import type { KafkaClient, TopicMetadata } from './kafka-client.ts'
 import { brokerCode, brokerError } from './kafka-errors.ts'
 
 const noLeader = -1
@@ -144,8 +144,8 @@ export class BrokerLoops<P extends RoutedPartition> {
       }
       try {
         const topics = await client.metadata([...new Set(due.map(({ topic }) => topic))])
-        const leaders = new Map(topics.map(({ topic, leaders }) => [topic, leaders]))
-        for (const partition of due) this.#assign(partition, leaders.get(partition.topic))
+        const found = new Map(topics.map((topic) => [topic.topic, topic]))
+        for (const partition of due) this.#assign(partition, found.get(partition.topic))
       } catch (cause) {
         this.lost(due, toEngineError(cause))
       }
@@ -156,11 +156,12 @@ export class BrokerLoops<P extends RoutedPartition> {
     return [...this.#partitions].filter(({ leader }) => leader === noLeader)
   }
 
-  #assign(partition: P, leaders: readonly number[] | undefined): void {
-    const leader = leaders?.[partition.partition]
+  #assign(partition: P, topic: TopicMetadata | undefined): void {
+    const { unknownTopicOrPartition, leaderNotAvailable } = brokerCode
+    const leader = topic?.leaders[partition.partition]
     if (leader === undefined || leader < 0) {
-      const isUnknown = leader === undefined
-      const code = isUnknown ? brokerCode.unknownTopicOrPartition : brokerCode.leaderNotAvailable
+      const withoutLeader = leader === undefined ? unknownTopicOrPartition : leaderNotAvailable
+      const code = topic?.errorCode || withoutLeader
       this.lost([partition], brokerError(code, `Finding the leader of ${partition.id}`))
       return
     }

@@ -74,7 +74,7 @@ class Discovery {
   async #topics(): Promise<readonly TopicMetadata[]> {
     const { topics, endAt } = this.#options
     if (!(topics instanceof RegExp)) {
-      const found = await this.#client.metadata(topics)
+      const found = await this.#client.metadata([...new Set(topics)])
       for (const { topic, errorCode } of found) {
         const what = `Reading the topic '${topic}'`
         if (errorCode !== brokerCode.none) throw brokerError(errorCode, what)

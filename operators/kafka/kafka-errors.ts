@@ -13,6 +13,7 @@ export const TOPIC_UNKNOWN_MS_MAX = 5000
 export const brokerCode = {
   none: 0,
   offsetOutOfRange: 1,
+  corruptMessage: 2,
   unknownTopicOrPartition: 3,
   leaderNotAvailable: 5,
   brokerNotAvailable: 8,
@@ -105,10 +106,9 @@ export function topicUnknown(what: string): EngineError {
 /** For how long it is worth trying again what failed with `error`; 0: not at all. */
 export function patienceMs(error: EngineError): number {
   switch (error.code) {
-    case 'KAFKA_UNREACHABLE':
-      return RETRY_MS_MAX
     case 'KAFKA_TOPIC_UNKNOWN':
       return TOPIC_UNKNOWN_MS_MAX
+    case 'KAFKA_UNREACHABLE':
     case 'KAFKA_FAILED':
       return error.retryable ? RETRY_MS_MAX : 0
     default:

@@ -253,7 +253,7 @@ class KafkaWriter<T> implements SinkWriter {
   }
 
   #fail(error: EngineError): void {
-    if (this.#failure !== undefined) return
+    if (this.#failure !== undefined || this.#context.signal.aborted) return
     this.#failure = error
     for (const epoch of this.#epochs) epoch.reject(error)
     this.#context.fail(error)

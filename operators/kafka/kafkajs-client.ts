@@ -208,7 +208,7 @@ class KafkajsClient implements KafkaClient {
         return answer
       } catch (cause) {
         failure = toEngineError(cause)
-        if (failure.code !== 'KAFKA_UNREACHABLE' || this.#isClosed) throw failure
+        if (failure.code !== 'KAFKA_UNREACHABLE') throw failure
       }
     }
     this.#preferred = undefined

@@ -38,7 +38,7 @@ export type ApiVersions = Readonly<
 >
 
 /** How long a broker waits for the other replicas before it refuses a write. */
-const produceTimeoutMs = 30_000
+const produceTimeoutMs = 20_000
 const acksAll = -1
 const noLeaderEpoch = -1
 

@@ -128,15 +128,16 @@ export class ReadAhead {
       ({ bufferedBytes }) => bufferedBytes === 0 || bufferedBytes + bytesMax <= part,
     )
     if (wanted.length === 0) return false
+    const inTurn = this.#inTurn(wanted)
     const answer = await this.#options.client.fetch(brokerId, {
       isolation: this.#options.isolation,
       maxWaitMs: wanted.length < unended.length ? busyWaitMsMax : idleWaitMsMax,
       bytesMax: bytesMax * wanted.length,
-      partitions: this.#inTurn(wanted).map(({ topic, partition, fetchOffset }) => ({
+      partitions: inTurn.map(({ topic, partition, fetchOffset }) => ({
         ...{ topic, partition, offset: fetchOffset, bytesMax },
       })),
     })
-    await this.#take(answer, new Map(wanted.map((queue) => [queue.id, queue])))
+    await this.#take(answer, inTurn)
     return true
   }
 
@@ -149,8 +150,9 @@ export class ReadAhead {
 
   async #take(
     answer: readonly FetchedPartition[],
-    queues: ReadonlyMap<string, FetchedPartitionQueue>,
+    inTurn: readonly FetchedPartitionQueue[],
   ): Promise<void> {
+    const queues = new Map(inTurn.map((queue) => [queue.id, queue]))
     // A queue that keeps its part of an answer would keep all of it in memory, so parts are copied out.
     const isShared = answer.filter(({ records }) => records.length > 0).length > 1
     const refused: RefusedQueue[] = []
@@ -162,10 +164,15 @@ export class ReadAhead {
         refused.push({ queue, errorCode })
         continue
       }
-      queue.backOff.succeeded()
       const whole = wholeBatches(records)
-      queue.isStarved = whole === undefined && records.length > 0
-      if (whole === undefined || whole.nextOffset <= queue.fetchOffset) continue
+      const hasProgress = whole !== undefined && whole.nextOffset > queue.fetchOffset
+      queue.isStarved = records.length > 0 && !hasProgress
+      if (queue.isStarved && queue === inTurn[0]) {
+        refused.push({ queue, errorCode: brokerCode.corruptMessage }) // who stands first gets a whole batch
+        continue
+      }
+      queue.backOff.succeeded()
+      if (!hasProgress) continue
       const bytes = records.subarray(0, whole.bytesCount)
       queue.push({
         bytes: isShared ? bytes.slice() : bytes,

@@ -19,9 +19,11 @@ const pomFile = join(supportDirectory, 'pom.xml')
 /** How the broker logs. */
 export const log4jFile: string = join(supportDirectory, 'log4j2.properties')
 
-/** The program of the JDK at `JAVA_HOME`, else the one on the path. */
-export const java: string =
-  process.env['JAVA_HOME'] === undefined ? 'java' : join(process.env['JAVA_HOME'], 'bin', 'java')
+/** Programs of the JDK at `JAVA_HOME`, else those on the path. */
+export const java: string = jdk('java')
+
+/** Makes the key store of a broker with TLS. */
+export const keytool: string = jdk('keytool')
 
 /** Why no broker can be started here, in one line; undefined where it can. */
 export function kafkaMissing(): string | undefined {
@@ -57,6 +59,11 @@ function jarsDirectory(): string {
   const digest = createHash('sha256').update(readFileSync(pomFile)).digest('hex').slice(0, 12)
   const cache = process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache')
   return join(cache, 'millrace-test-kafka', digest)
+}
+
+function jdk(program: string): string {
+  const home = process.env['JAVA_HOME']
+  return home === undefined ? program : join(home, 'bin', program)
 }
 
 function javaVersion(): number | undefined {

@@ -21,18 +21,29 @@ import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { Kafka, logLevel } from 'kafkajs'
 import type { KeeperMessage, KeeperOrder } from './broker-keeper.ts'
-import { java, kafkaJars, kafkaMissing, log4jFile } from './kafka-jars.ts'
+import { java, kafkaJars, kafkaMissing, keytool, log4jFile } from './kafka-jars.ts'
 
 const startMsMax = 120_000
 
-/** `properties`: broker properties beside, or instead of, those that suit tests. */
+type Properties = Readonly<Record<string, string | number | boolean>>
+
+/**
+ * `properties`: broker properties beside, or instead of, those that suit tests. `isSecure`: with a second listener, for TLS and
+ * SASL (PLAIN, SCRAM-SHA-256, SCRAM-SHA-512).
+ */
 export interface StartKafkaOptions {
-  readonly properties?: Readonly<Record<string, string | number | boolean>>
+  readonly properties?: Properties
+  readonly isSecure?: boolean
 }
+
+/** The user of the secure listener. */
+export const testUser = { username: 'alice', password: 'alice-secret' } as const
 
 export interface RunningKafka {
   /** `host:port`. */
   readonly bootstrap: string
+  /** The secure listener, and the certificate that it is trusted by. */
+  readonly secure: { readonly bootstrap: string; readonly ca: string } | undefined
   /** Configuration, data and log of the broker; removed by `stop`. */
   readonly directory: string
   /** Ends the broker with SIGKILL: connections break, what was written stays. */
@@ -67,13 +78,17 @@ export async function startKafka(options: StartKafkaOptions = {}): Promise<Runni
   const jars = await kafkaJars()
   const directory = await mkdtemp(join(tmpdir(), 'millrace-kafka-'))
   const keeper = new Keeper(directory, join(directory, 'log'))
-  const [port, controllerPort] = await freePorts()
+  const [port, controllerPort, securePort] = await freePorts()
   const configuration = join(directory, 'server.properties')
   const lines = Object.entries({
     ...propertiesFor(directory, port, controllerPort),
+    ...(options.isSecure === true
+      ? secureProperties(directory, port, controllerPort, securePort)
+      : {}),
     ...options.properties,
   }).map(([name, value]) => `${name}=${value}\n`)
   await writeFile(configuration, lines.join(''))
+  const ca = options.isSecure === true ? await makeCertificate(directory) : undefined
   const jvm = [
     ...['-Xmx512m', '-XX:+UseSerialGC', '-XX:TieredStopAtLevel=1', '-Djava.awt.headless=true'],
     ...[`-Dlog4j2.configurationFile=${log4jFile}`, '-cp', join(jars, '*')],
@@ -81,6 +96,7 @@ export async function startKafka(options: StartKafkaOptions = {}): Promise<Runni
   const clusterId = `a${randomBytes(16).toString('base64url').slice(1)}`
   await promisify(execFile)(java, [
     ...[...jvm, 'kafka.tools.StorageTool', 'format', '-t', clusterId, '-c', configuration],
+    ...scramMechanisms.flatMap((mechanism) => ['--add-scram', scramOf(mechanism)]),
   ])
   const bootstrap = `127.0.0.1:${port}`
   const start = async (): Promise<void> => {
@@ -94,6 +110,7 @@ export async function startKafka(options: StartKafkaOptions = {}): Promise<Runni
   await start()
   return {
     bootstrap,
+    secure: ca === undefined ? undefined : { bootstrap: `localhost:${securePort}`, ca },
     directory,
     kill: () => keeper.ask({ kind: 'end', signal: 'SIGKILL' }),
     restart: start,
@@ -226,8 +243,53 @@ function propertiesFor(
   }
 }
 
-async function freePorts(): Promise<[number, number]> {
-  const servers = [createServer(), createServer()] as const
+const scramMechanisms = ['SCRAM-SHA-256', 'SCRAM-SHA-512'] as const
+
+function scramOf(mechanism: string): string {
+  return `${mechanism}=[name=${testUser.username},password=${testUser.password}]`
+}
+
+function secureProperties(
+  directory: string,
+  port: number,
+  controllerPort: number,
+  securePort: number,
+): Properties {
+  const login = 'org.apache.kafka.common.security'
+  const scram = `${login}.scram.ScramLoginModule required;`
+  const listener = 'listener.name.secure'
+  return {
+    listeners: `PLAINTEXT://127.0.0.1:${port},CONTROLLER://127.0.0.1:${controllerPort},SECURE://127.0.0.1:${securePort}`,
+    'advertised.listeners': `PLAINTEXT://127.0.0.1:${port},SECURE://localhost:${securePort}`,
+    'listener.security.protocol.map': 'PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SECURE:SASL_SSL',
+    'ssl.keystore.type': 'PKCS12',
+    'ssl.keystore.location': join(directory, 'broker.p12'),
+    'ssl.keystore.password': storePassword,
+    'ssl.key.password': storePassword,
+    'sasl.enabled.mechanisms': ['PLAIN', ...scramMechanisms].join(','),
+    [`${listener}.plain.sasl.jaas.config`]: `${login}.plain.PlainLoginModule required user_${testUser.username}="${testUser.password}";`,
+    [`${listener}.scram-sha-256.sasl.jaas.config`]: scram,
+    [`${listener}.scram-sha-512.sasl.jaas.config`]: scram,
+  }
+}
+
+const storePassword = 'store-password'
+
+/** A key store for the broker; the certificate in it, as PEM. */
+async function makeCertificate(directory: string): Promise<string> {
+  const run = promisify(execFile)
+  const store = ['-alias', 'broker', '-keystore', join(directory, 'broker.p12')]
+  const access = ['-storetype', 'PKCS12', '-storepass', storePassword]
+  await run(keytool, [
+    ...['-genkeypair', '-keyalg', 'EC', '-groupname', 'secp256r1', '-validity', '3650'],
+    ...['-dname', 'CN=localhost', '-ext', 'san=dns:localhost,ip:127.0.0.1', ...store, ...access],
+  ])
+  const { stdout } = await run(keytool, ['-exportcert', '-rfc', ...store, ...access])
+  return stdout
+}
+
+async function freePorts(): Promise<[number, number, number]> {
+  const servers = [createServer(), createServer(), createServer()] as const
   const ports = await Promise.all(
     servers.map(async (server) => {
       server.listen(0, '127.0.0.1')
@@ -237,5 +299,5 @@ async function freePorts(): Promise<[number, number]> {
     }),
   )
   for (const server of servers) server.close()
-  return [ports[0] ?? 0, ports[1] ?? 0]
+  return [ports[0] ?? 0, ports[1] ?? 0, ports[2] ?? 0]
 }
