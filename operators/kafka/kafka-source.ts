@@ -20,7 +20,7 @@ import { openKafkajsClient } from './kafkajs-client.ts'
  * kafkaSource({ brokers: ['localhost:9092'], topics: ['views'], value: json<View>(), group: 'page-views' })
  * @experimental
  */
-export function kafkaSource<V>(options: KafkaSourceOptions<V, unknown>): Source<V> {
+export function kafkaSource<V, K = Uint8Array>(options: KafkaSourceOptions<V, K>): Source<V> {
   return sourceOf(options, options.value.name, valueDecoder(options.value))
 }
 

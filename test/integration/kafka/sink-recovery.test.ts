@@ -37,6 +37,7 @@ describe(
       })()
       for (const at of [1000, 3500]) {
         while (written < at) await sleep(1)
+        assert.ok(written < values.length, 'it was still writing')
         await kafka.kill()
         await kafka.restart()
       }
