@@ -80,8 +80,11 @@ export class BrokerConnection {
     const { clientId = 'millrace', ssl = false, sasl } = this.#options
     const connection = this.#kafkajs.connection({
       ...this.#address,
-      ...{ clientId, ssl, sasl: sasl === undefined ? null : { ...sasl } },
-      ...{ connectionTimeout: connectMsMax, requestTimeout: requestMsMax },
+      clientId,
+      ssl,
+      sasl: sasl === undefined ? null : { ...sasl },
+      connectionTimeout: connectMsMax,
+      requestTimeout: requestMsMax,
     })
     try {
       await within(connectMsMax, connection.connect())

@@ -46,7 +46,10 @@ export interface BrokerLoopsContext<P extends RoutedPartition> {
   readonly client: KafkaClient
   readonly clock: Clock
   readonly logger: Logger
-  /** One request; false where there was nothing to do. A rejection is taken as a failure of all `partitions`. */
+  /**
+   * One request; false where there was nothing to do. Partitions that it failed for are given to `lost`; a rejection is a
+   * mistake of ours.
+   */
   turn(brokerId: number, partitions: readonly P[]): Promise<boolean>
   /** Called once, when patience ends. */
   fail(error: EngineError): void
@@ -95,6 +98,7 @@ export class BrokerLoops<P extends RoutedPartition> {
     const now = clock.elapsed()
     let loggedDelayMs: number | undefined
     for (const partition of partitions) {
+      if (!this.#partitions.has(partition)) continue
       partition.leader = noLeader
       const delayMs = partition.backOff.failed(now, error)
       if (delayMs === undefined) return this.#fail(error)
@@ -121,11 +125,6 @@ export class BrokerLoops<P extends RoutedPartition> {
   #route(): void {
     if (this.#stop.signal.aborted) return
     this.#routing ??= this.#findLeaders()
-      .catch((cause: unknown) => this.#fail(toEngineError(cause)))
-      .finally(() => {
-        this.#routing = undefined
-        if (this.#lostPartitions().length > 0) this.#route() // lost while it was ending
-      })
   }
 
   async #findLeaders(): Promise<void> {
@@ -133,8 +132,11 @@ export class BrokerLoops<P extends RoutedPartition> {
     const { signal } = this.#stop
     await Promise.resolve() // whoever adds many partitions at once has them asked for in one request
     for (;;) {
-      const lost = this.#lostPartitions()
-      if (lost.length === 0 || signal.aborted) return
+      const lost = [...this.#partitions].filter(({ leader }) => leader === noLeader)
+      if (lost.length === 0 || signal.aborted) {
+        this.#routing = undefined // at once: who is lost from now on begins anew
+        return
+      }
       const now = clock.elapsed()
       const due = lost.filter(({ retryAtMs }) => retryAtMs <= now)
       if (due.length === 0) {
@@ -150,10 +152,6 @@ export class BrokerLoops<P extends RoutedPartition> {
         this.lost(due, toEngineError(cause))
       }
     }
-  }
-
-  #lostPartitions(): P[] {
-    return [...this.#partitions].filter(({ leader }) => leader === noLeader)
   }
 
   #assign(partition: P, topic: TopicMetadata | undefined): void {
@@ -183,7 +181,7 @@ export class BrokerLoops<P extends RoutedPartition> {
         const hasWorked = await this.#context.turn(brokerId, partitions)
         if (!hasWorked && !loop.isWoken) await new Promise<void>((done) => (loop.resume = done))
       } catch (cause) {
-        this.lost(partitions, toEngineError(cause))
+        this.#fail(toEngineError(cause))
       }
     }
     this.#loops.delete(brokerId)

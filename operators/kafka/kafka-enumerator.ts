@@ -119,7 +119,9 @@ class Discovery {
         committed: committed?.get(id),
       }
       return toSplit({
-        ...{ topic, partition, offset: startOffset(id, from, facts) },
+        topic,
+        partition,
+        offset: startOffset(id, from, facts),
         endOffset: endAt === undefined ? undefined : endOffset(id, endAt, facts),
       })
     })

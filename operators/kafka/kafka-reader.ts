@@ -72,7 +72,8 @@ export function recordDecoder<V, K>(value: Format<V>, key: Format<K> | undefined
   return (cursor, topic, partition): KafkaRecord<unknown, unknown> => {
     const { body, keyStart, keyLength, valueStart, valueLength } = cursor
     return {
-      ...{ topic, partition },
+      topic,
+      partition,
       offset: BigInt(cursor.offset),
       timestampMs: cursor.timestampMs,
       key:

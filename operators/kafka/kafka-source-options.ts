@@ -42,6 +42,8 @@ export interface KafkaSourceSettings extends KafkaConnection {
   readonly onUndecodable?: 'fail' | 'skip'
 }
 
+const gib = 1024 * 1024 * 1024
+
 /** The default of `readAheadBytesMax`. */
 export const READ_AHEAD_BYTES_MAX: number = 16 * 1024 * 1024
 
@@ -63,8 +65,8 @@ export function checkSourceOptions(options: KafkaSourceSettings): void {
       }
     } else checkOffsets(at.offsets)
   }
-  if (readAheadBytesMax !== undefined && !(readAheadBytesMax >= 1)) {
-    throw invalid(`readAheadBytesMax must be at least 1, but is ${readAheadBytesMax}`)
+  if (readAheadBytesMax !== undefined && !(readAheadBytesMax >= 1 && readAheadBytesMax <= gib)) {
+    throw invalid(`readAheadBytesMax must be between 1 and ${gib}, but is ${readAheadBytesMax}`)
   }
   if (discoverPartitionsEvery !== undefined) {
     positiveMs(discoverPartitionsEvery, 'discoverPartitionsEvery')

@@ -29,7 +29,9 @@ export function fromSplit({ id, data, position }: Split): KafkaSplit {
   }
   const { topic, partition, endOffset } = data
   return {
-    ...{ topic, partition, offset: Number(position) },
+    topic,
+    partition,
+    offset: Number(position),
     endOffset: endOffset === undefined ? undefined : Number(endOffset),
   }
 }

@@ -122,7 +122,7 @@ class KafkaWriter<T> implements SinkWriter {
       if (found !== undefined && errorCode === brokerCode.none) return found.leaders.length
       throw brokerError(errorCode, `Writing to the topic '${name}'`)
     })
-    topic.queues = new Array<undefined>(partitionCount).fill(undefined)
+    topic.queues = Array.from({ length: partitionCount }, () => undefined)
     for (const { value, epoch, timestampMs, key, bytes, headers } of topic.waiting.splice(0)) {
       this.#bufferedBytes -= waitingBytes(bytes, key)
       const queue = this.#queueOf(topic, topic.queues, value, key, epoch)

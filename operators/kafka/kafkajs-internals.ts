@@ -69,7 +69,7 @@ type ConnectionConstructor = new (options: object) => KafkajsConnection
 type EncoderConstructor = new (bytes: number) => KafkajsEncoder
 
 interface RequestQueuePrototype {
-  scheduleCheckPendingRequests(this: RequestQueue): void
+  scheduleCheckPendingRequests: (this: RequestQueue) => void
 }
 
 interface RequestQueue {
@@ -90,8 +90,14 @@ function open(): Kafkajs {
   const { version } = part<{ readonly version: string }>('package.json', isObject, [])
   if (version !== kafkajsVersion) throw unusable(`its version is ${version}`)
   const Connection = part<ConnectionConstructor>('src/network/connection', isClass, [
-    ...['isConnected', 'connect', 'disconnect', 'authenticate', 'setVersions', 'send'],
-    ...['setSupportAuthenticationProtocol', 'rejectRequests'],
+    'isConnected',
+    'connect',
+    'disconnect',
+    'authenticate',
+    'setVersions',
+    'send',
+    'setSupportAuthenticationProtocol',
+    'rejectRequests',
   ])
   const Encoder = part<EncoderConstructor>('src/protocol/encoder', isClass, ['writeBuffer'])
   const queueMethods = ['scheduleCheckPendingRequests', 'checkPendingRequests']

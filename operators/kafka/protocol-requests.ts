@@ -44,7 +44,9 @@ const noLeaderEpoch = -1
 
 export function apiVersionsRequest(): KafkaRequest<ApiVersions> {
   return {
-    ...{ name: 'ApiVersions', apiKey: 18, apiVersion: 0 },
+    name: 'ApiVersions',
+    apiKey: 18,
+    apiVersion: 0,
     encode: () => Buffer.alloc(0),
     decode(answer) {
       answer.skip(2) // version 0 is never refused
@@ -67,7 +69,9 @@ export function metadataRequest(
   topics: readonly string[] | undefined,
 ): KafkaRequest<ClusterMetadata> {
   return {
-    ...{ name: 'Metadata', apiKey: 3, apiVersion: 6 },
+    name: 'Metadata',
+    apiKey: 3,
+    apiVersion: 6,
     encode() {
       const out = new ProtocolWriter()
       if (topics === undefined) out.int32(-1)
@@ -114,7 +118,9 @@ export function listOffsetsRequest(
 ): KafkaRequest<readonly ListedOffset[]> {
   const timestamp = at === 'earliest' ? -2n : at === 'latest' ? -1n : BigInt(at.timestampMs)
   return {
-    ...{ name: 'ListOffsets', apiKey: 2, apiVersion: 3 },
+    name: 'ListOffsets',
+    apiKey: 2,
+    apiVersion: 3,
     encode() {
       const out = new ProtocolWriter().int32(-1).int8(isolationCode(isolation))
       writeByTopic(out, partitions, ({ partition }) => out.int32(partition).int64(timestamp))
@@ -137,7 +143,9 @@ export function listOffsetsRequest(
 export function fetchRequest(request: FetchRequest): KafkaRequest<readonly FetchedPartition[]> {
   const { isolation, maxWaitMs, bytesMax, partitions } = request
   return {
-    ...{ name: 'Fetch', apiKey: 1, apiVersion: 11 },
+    name: 'Fetch',
+    apiKey: 1,
+    apiVersion: 11,
     encode() {
       const out = new ProtocolWriter(1024).int32(-1).int32(maxWaitMs).int32(1).int32(bytesMax)
       out.int8(isolationCode(isolation)).int32(0).int32(-1) // without a fetch session
@@ -171,7 +179,9 @@ export function produceRequest(
   batches: readonly ProduceBatch[],
 ): KafkaRequest<readonly ProducedPartition[]> {
   return {
-    ...{ name: 'Produce', apiKey: 0, apiVersion: 7 },
+    name: 'Produce',
+    apiKey: 0,
+    apiVersion: 7,
     encode() {
       const bytes = batches.reduce((sum, batch) => sum + batch.bytes.length + 64, 64)
       const out = new ProtocolWriter(bytes).string(null).int16(acksAll).int32(produceTimeoutMs)
@@ -200,7 +210,9 @@ export interface Refusable<T> {
 
 export function initProducerIdRequest(): KafkaRequest<Refusable<ProducerIdentity>> {
   return {
-    ...{ name: 'InitProducerId', apiKey: 22, apiVersion: 1 },
+    name: 'InitProducerId',
+    apiKey: 22,
+    apiVersion: 1,
     encode: () => new ProtocolWriter().string(null).int32(produceTimeoutMs).view(),
     decode(answer) {
       const throttleMs = answer.int32()
@@ -213,7 +225,9 @@ export function initProducerIdRequest(): KafkaRequest<Refusable<ProducerIdentity
 
 export function findCoordinatorRequest(group: string): KafkaRequest<Refusable<BrokerAddress>> {
   return {
-    ...{ name: 'FindCoordinator', apiKey: 10, apiVersion: 2 },
+    name: 'FindCoordinator',
+    apiKey: 10,
+    apiVersion: 2,
     encode: () => new ProtocolWriter().string(group).int8(0).view(),
     decode(answer) {
       const throttleMs = answer.int32()
@@ -231,7 +245,9 @@ export function offsetFetchRequest(
   partitions: readonly TopicPartition[],
 ): KafkaRequest<Refusable<readonly ListedOffset[]>> {
   return {
-    ...{ name: 'OffsetFetch', apiKey: 9, apiVersion: 4 },
+    name: 'OffsetFetch',
+    apiKey: 9,
+    apiVersion: 4,
     encode() {
       const out = new ProtocolWriter().string(group)
       writeByTopic(out, partitions, ({ partition }) => out.int32(partition))
@@ -256,7 +272,9 @@ export function offsetCommitRequest(
   offsets: readonly GroupOffset[],
 ): KafkaRequest<readonly ProducedPartition[]> {
   return {
-    ...{ name: 'OffsetCommit', apiKey: 8, apiVersion: 5 },
+    name: 'OffsetCommit',
+    apiKey: 8,
+    apiVersion: 5,
     encode() {
       const out = new ProtocolWriter().string(group).int32(-1).string('') // not as a member
       writeByTopic(out, offsets, ({ partition, offset }) => {

@@ -8,6 +8,7 @@
  *    begins where the last answer ended.
  *  - Nothing here decodes records or runs per record.
  */
+import { toEngineError } from '../../src/core/errors.ts'
 import type { EngineError } from '../../src/core/errors.ts'
 import type { Logger } from '../../src/core/log.ts'
 import type { Clock } from '../../src/core/time.ts'
@@ -43,8 +44,8 @@ export class FetchedPartitionQueue extends RoutedPartition {
   fetchOffset: number
   /** Nothing is fetched from here on. */
   readonly endOffset: number
-  /** Whether the last answer had no room for its next batch: then it stands first in the next. */
-  isStarved = false
+  /** The turn in which it last stood first. */
+  firstInTurn = 0
   bufferedBytes = 0
   readonly #fetched: FetchedRecords[] = []
 
@@ -129,23 +130,31 @@ export class ReadAhead {
     )
     if (wanted.length === 0) return false
     const inTurn = this.#inTurn(wanted)
-    const answer = await this.#options.client.fetch(brokerId, {
-      isolation: this.#options.isolation,
-      maxWaitMs: wanted.length < unended.length ? busyWaitMsMax : idleWaitMsMax,
-      bytesMax: bytesMax * wanted.length,
-      partitions: inTurn.map(({ topic, partition, fetchOffset }) => ({
-        ...{ topic, partition, offset: fetchOffset, bytesMax },
-      })),
-    })
-    await this.#take(answer, inTurn)
+    try {
+      const answer = await this.#options.client.fetch(brokerId, {
+        isolation: this.#options.isolation,
+        maxWaitMs: wanted.length < unended.length ? busyWaitMsMax : idleWaitMsMax,
+        bytesMax: bytesMax * wanted.length,
+        partitions: inTurn.map(({ topic, partition, fetchOffset }) => ({
+          topic,
+          partition,
+          offset: fetchOffset,
+          bytesMax,
+        })),
+      })
+      await this.#take(answer, inTurn)
+    } catch (cause) {
+      this.#loops.lost(inTurn, toEngineError(cause))
+    }
     return true
   }
 
-  /** Whoever stands first is served even if its next batch is large: so everybody does, in turn, and first who got nothing. */
+  /** Whoever stands first is served even if its next batch is large: so that is who has not stood there for the longest. */
   #inTurn(queues: readonly FetchedPartitionQueue[]): readonly FetchedPartitionQueue[] {
-    const first = this.#turnCount++ % queues.length
-    const rotated = [...queues.slice(first), ...queues.slice(0, first)]
-    return rotated.sort((a, b) => Number(b.isStarved) - Number(a.isStarved))
+    const inTurn = queues.toSorted((a, b) => a.firstInTurn - b.firstInTurn)
+    const [first] = inTurn
+    if (first !== undefined) first.firstInTurn = ++this.#turnCount
+    return inTurn
   }
 
   async #take(
@@ -166,8 +175,7 @@ export class ReadAhead {
       }
       const whole = wholeBatches(records)
       const hasProgress = whole !== undefined && whole.nextOffset > queue.fetchOffset
-      queue.isStarved = records.length > 0 && !hasProgress
-      if (queue.isStarved && queue === inTurn[0]) {
+      if (records.length > 0 && !hasProgress && queue === inTurn[0]) {
         refused.push({ queue, errorCode: brokerCode.corruptMessage }) // who stands first gets a whole batch
         continue
       }

@@ -20,7 +20,10 @@ describe(
       const brokers = [kafka.bootstrap]
       const topic = await freshTopic(kafka.bootstrap, 2)
       const sink = kafkaSink<string>({
-        ...{ brokers, topic, value: text, bufferBytesMax: 4000 },
+        brokers,
+        topic,
+        value: text,
+        bufferBytesMax: 4000,
         partition: (value) => Number(value.slice(-1)) % 2,
       })
       const run = await SinkRun.start(sink)

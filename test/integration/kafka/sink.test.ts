@@ -23,7 +23,11 @@ function start(options: Options): Promise<SinkRun<string>> {
 
 async function recordsOf(topic: string): Promise<KafkaRecord<string, string>[]> {
   const source = kafkaRecordSource({
-    ...{ brokers: [bootstrap], topics: [topic], value: text, key: text, endAt: 'latest' },
+    brokers: [bootstrap],
+    topics: [topic],
+    value: text,
+    key: text,
+    endAt: 'latest',
   })
   const run = await SourceRun.start(source)
   return (await run.all()).map(({ value }) => value)

@@ -50,7 +50,8 @@ describe('kafkaSource', { skip, timeout }, () => {
     const topic = await freshTopic(bootstrap, 3)
     for (let partition = 0; partition < 3; partition++) {
       const messages = numbered(partition * 1000, partition * 1000 + 700).map((value, i) => ({
-        ...{ value, timestamp: String(1_000_000 + i) },
+        value,
+        timestamp: String(1_000_000 + i),
       }))
       await append(bootstrap, topic, messages, partition)
     }
@@ -340,8 +341,11 @@ describe('kafkaSource', { skip, timeout }, () => {
     const topic = await freshTopic(bootstrap)
     await append(bootstrap, topic, ['a', 'bad one', 'b'])
     const source = kafkaSource({
-      ...{ brokers: [bootstrap], topics: [topic], value: text },
-      ...{ endAt: 'latest', onUndecodable: 'skip' },
+      brokers: [bootstrap],
+      topics: [topic],
+      value: text,
+      endAt: 'latest',
+      onUndecodable: 'skip',
     })
 
     const run = await SourceRun.start(source)
@@ -357,7 +361,10 @@ describe('kafkaSource', { skip, timeout }, () => {
   test('finds a new partition and reads it from its first record on, whatever startAt says', async () => {
     const topic = await freshTopic(bootstrap)
     const source = kafkaSource({
-      ...{ brokers: [bootstrap], topics: [topic], value: text, startAt: 'latest' },
+      brokers: [bootstrap],
+      topics: [topic],
+      value: text,
+      startAt: 'latest',
       discoverPartitionsEvery: '5s',
     })
     const run = await SourceRun.start(source)
@@ -385,7 +392,9 @@ describe('kafkaSource', { skip, timeout }, () => {
     const base = await freshTopic(bootstrap)
     const later = `${base}-later`
     const source = kafkaSource({
-      ...{ brokers: [bootstrap], topics: new RegExp(`^${base}`, 'g'), value: text },
+      brokers: [bootstrap],
+      topics: new RegExp(`^${base}`, 'g'),
+      value: text,
     })
     const run = await SourceRun.start(source)
     const first = run.checkpoint().map(({ id }) => id)
@@ -492,7 +501,11 @@ describe('kafkaSource', { skip, timeout }, () => {
     const readAheadBytesMax = 200_000
     const batchBytesMax = 60_000
     const source = kafkaSource({
-      ...{ brokers: [bootstrap], topics: [topic], value: text, endAt: 'latest', readAheadBytesMax },
+      brokers: [bootstrap],
+      topics: [topic],
+      value: text,
+      endAt: 'latest',
+      readAheadBytesMax,
     })
 
     const run = await SourceRun.start(source, { recordsMax: 10 })
@@ -540,7 +553,10 @@ describe('kafkaRecordSource', { skip, timeout }, () => {
       { value: 'no key', timestamp: '3000' },
     ])
     const source = kafkaRecordSource({
-      ...{ brokers: [bootstrap], topics: [topic], value: text, endAt: 'latest' },
+      brokers: [bootstrap],
+      topics: [topic],
+      value: text,
+      endAt: 'latest',
     })
 
     const run = await SourceRun.start(source)
@@ -550,14 +566,22 @@ describe('kafkaRecordSource', { skip, timeout }, () => {
     const place = { topic, partition: 0 }
     assert.deepEqual(records, [
       {
-        ...{ ...place, offset: 0n, timestampMs: 1000, key: new Uint8Array([107]), value: 'v' },
+        ...place,
+        offset: 0n,
+        timestampMs: 1000,
+        key: new Uint8Array([107]),
+        value: 'v',
         headers: new Map([
           ['one', new TextEncoder().encode('eins')],
           ['two', new Uint8Array([1, 2])],
         ]),
       },
       {
-        ...{ ...place, offset: 1n, timestampMs: 2000, key: new Uint8Array([107]), value: null },
+        ...place,
+        offset: 1n,
+        timestampMs: 2000,
+        key: new Uint8Array([107]),
+        value: null,
         headers: new Map(),
       },
       { ...place, offset: 2n, timestampMs: 3000, key: null, value: 'no key', headers: new Map() },
@@ -568,7 +592,11 @@ describe('kafkaRecordSource', { skip, timeout }, () => {
     const topic = await freshTopic(bootstrap)
     await append(bootstrap, topic, [{ key: 'schlüssel', value: 'v' }])
     const source = kafkaRecordSource({
-      ...{ brokers: [bootstrap], topics: [topic], value: text, key: text, endAt: 'latest' },
+      brokers: [bootstrap],
+      topics: [topic],
+      value: text,
+      key: text,
+      endAt: 'latest',
     })
 
     const run = await SourceRun.start(source)

@@ -18,7 +18,7 @@ import type {
 } from '../../../operators/kafka/kafka-client.ts'
 import { partitionId } from '../../../operators/kafka/kafka-client.ts'
 import { RecordBatchWriter, stampBatch } from '../../../operators/kafka/record-batch-writer.ts'
-import { RecordCursor } from '../../../operators/kafka/record-cursor.ts'
+import { batchLayout, RecordCursor } from '../../../operators/kafka/record-cursor.ts'
 
 const noProducer = { producerId: -1n, epoch: -1 }
 
@@ -31,16 +31,23 @@ export class FakePartition {
   /** Sequence numbers of the batches that were written by a client, with the producer's id. */
   readonly sequences: string[] = []
 
-  append(values: readonly string[]): void {
+  /** The end of a transaction. */
+  appendMarker(): void {
+    const controlOfTransaction = 0x30
+    this.append(['marker'], controlOfTransaction)
+  }
+
+  append(values: readonly string[], attributes: number = 0): void {
     const writer = new RecordBatchWriter()
     for (const value of values) writer.append(1000, null, Buffer.from(value), undefined)
     const bytes = Buffer.from(writer.finish('none'))
+    bytes.writeInt16BE(attributes, batchLayout.attributes)
     stampBatch(bytes, noProducer, -1)
     this.keep(bytes, values.length)
   }
 
   keep(bytes: Buffer, count: number): void {
-    bytes.writeBigInt64BE(BigInt(this.latest), 0)
+    bytes.writeBigInt64BE(BigInt(this.latest), batchLayout.baseOffset)
     this.batches.push({ offset: this.latest, end: this.latest + count, bytes })
     this.latest += count
   }
@@ -150,8 +157,9 @@ export class FakeKafkaClient implements KafkaClient {
       const copy = Buffer.from(bytes)
       const refusal = this.refusals.shift()
       const errorCode = refusal ?? (fake.leader === brokerId ? 0 : 6)
-      fake.sequences.push(`${copy.readBigInt64BE(43)}:${copy.readInt32BE(53)}`)
-      if (errorCode === 0) fake.keep(copy, copy.readInt32BE(57))
+      const producerId = copy.readBigInt64BE(batchLayout.producerId)
+      fake.sequences.push(`${producerId}:${copy.readInt32BE(batchLayout.sequence)}`)
+      if (errorCode === 0) fake.keep(copy, copy.readInt32BE(batchLayout.recordCount))
       return { topic, partition, errorCode }
     })
   }

@@ -43,8 +43,13 @@ export async function kafkaJars(): Promise<string> {
   try {
     await writeFile(join(work, 'pom.xml'), readFileSync(pomFile))
     await promisify(execFile)('mvn', [
-      ...['-q', '-B', '-f', join(work, 'pom.xml'), 'dependency:copy-dependencies'],
-      ...['-DincludeScope=runtime', `-DoutputDirectory=${join(work, 'lib')}`],
+      '-q',
+      '-B',
+      '-f',
+      join(work, 'pom.xml'),
+      'dependency:copy-dependencies',
+      '-DincludeScope=runtime',
+      `-DoutputDirectory=${join(work, 'lib')}`,
     ])
     await rename(join(work, 'lib'), directory).catch((error: unknown) => {
       if (!existsSync(directory)) throw error // otherwise another process was first

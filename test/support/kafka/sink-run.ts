@@ -20,8 +20,15 @@ export class SinkRun<T> {
   static async start<T>(sink: Sink<T>): Promise<SinkRun<T>> {
     const run = new SinkRun<T>()
     run.#writer = await sink.open({
-      ...{ jobName: 'job', operatorUid: 'sink', subtaskIndex: 0, parallelism: 1, attempt: 'a' },
-      ...{ clock: machineClock, logger: run.logger, signal: run.#abort.signal, restored: [] },
+      jobName: 'job',
+      operatorUid: 'sink',
+      subtaskIndex: 0,
+      parallelism: 1,
+      attempt: 'a',
+      clock: machineClock,
+      logger: run.logger,
+      signal: run.#abort.signal,
+      restored: [],
       mailbox: {
         submit(action) {
           action()

@@ -81,12 +81,17 @@ export class SourceRun<T> {
     const logger = new LogLines()
     const signals = new Signals()
     const shared = {
-      ...{ operatorUid: 'source', parallelism: 1, clock: machineClock, logger },
+      operatorUid: 'source',
+      parallelism: 1,
+      clock: machineClock,
+      logger,
       signal: signals.abort.signal,
     }
     const enumerator = source.enumerator(shared)
     const reader = await source.reader({
-      ...{ ...shared, subtaskIndex: 0, mailbox: { submit: (action) => action() } },
+      ...shared,
+      subtaskIndex: 0,
+      mailbox: { submit: (action) => action() },
       available: () => signals.available(),
       availableAt: () => undefined,
       fail: (error) => signals.fail(error),

@@ -90,12 +90,23 @@ export async function startKafka(options: StartKafkaOptions = {}): Promise<Runni
   await writeFile(configuration, lines.join(''))
   const ca = options.isSecure === true ? await makeCertificate(directory) : undefined
   const jvm = [
-    ...['-Xmx512m', '-XX:+UseSerialGC', '-XX:TieredStopAtLevel=1', '-Djava.awt.headless=true'],
-    ...[`-Dlog4j2.configurationFile=${log4jFile}`, '-cp', join(jars, '*')],
+    '-Xmx512m',
+    '-XX:+UseSerialGC',
+    '-XX:TieredStopAtLevel=1',
+    '-Djava.awt.headless=true',
+    `-Dlog4j2.configurationFile=${log4jFile}`,
+    '-cp',
+    join(jars, '*'),
   ]
   const clusterId = `a${randomBytes(16).toString('base64url').slice(1)}`
   await promisify(execFile)(java, [
-    ...[...jvm, 'kafka.tools.StorageTool', 'format', '-t', clusterId, '-c', configuration],
+    ...jvm,
+    'kafka.tools.StorageTool',
+    'format',
+    '-t',
+    clusterId,
+    '-c',
+    configuration,
     ...scramMechanisms.flatMap((mechanism) => ['--add-scram', scramOf(mechanism)]),
   ])
   const bootstrap = `127.0.0.1:${port}`
@@ -281,8 +292,19 @@ async function makeCertificate(directory: string): Promise<string> {
   const store = ['-alias', 'broker', '-keystore', join(directory, 'broker.p12')]
   const access = ['-storetype', 'PKCS12', '-storepass', storePassword]
   await run(keytool, [
-    ...['-genkeypair', '-keyalg', 'EC', '-groupname', 'secp256r1', '-validity', '3650'],
-    ...['-dname', 'CN=localhost', '-ext', 'san=dns:localhost,ip:127.0.0.1', ...store, ...access],
+    '-genkeypair',
+    '-keyalg',
+    'EC',
+    '-groupname',
+    'secp256r1',
+    '-validity',
+    '3650',
+    '-dname',
+    'CN=localhost',
+    '-ext',
+    'san=dns:localhost,ip:127.0.0.1',
+    ...store,
+    ...access,
   ])
   const { stdout } = await run(keytool, ['-exportcert', '-rfc', ...store, ...access])
   return stdout

@@ -20,7 +20,10 @@ function enumeratorOf(options: Partial<KafkaSourceSettings>): TestEnumerator {
   const logger = new LogLines()
   let elapsedMs = 0
   const context: EnumeratorContext = {
-    ...{ operatorUid: 'source', parallelism: 1, logger, signal: new AbortController().signal },
+    operatorUid: 'source',
+    parallelism: 1,
+    logger,
+    signal: new AbortController().signal,
     clock: { now: () => 0, elapsed: () => (elapsedMs += 1000) },
   }
   const settings = { brokers: ['a:1'], topics: ['a'], ...options }
@@ -84,7 +87,8 @@ test('a bounded source without a matching topic fails', async () => {
 
 test('the end of the log is asked for before times are, so nothing in between is passed over', async () => {
   const { client, enumerator } = enumeratorOf({
-    ...{ startAt: { timestampMs: 5 }, endAt: { timestampMs: 9 } },
+    startAt: { timestampMs: 5 },
+    endAt: { timestampMs: 9 },
   })
   fill(client, 'a', 1)
   client.atTime.set('a-0', 20)
@@ -99,7 +103,9 @@ test('the end of the log is asked for before times are, so nothing in between is
     'offsets 9',
   ])
   assert.deepEqual(split, {
-    ...{ id: 'a-0', data: { topic: 'a', partition: 0, endOffset: 20n }, position: 20n },
+    id: 'a-0',
+    data: { topic: 'a', partition: 0, endOffset: 20n },
+    position: 20n,
   })
   assert.equal(enumerator.discoverEveryMs, undefined)
 })

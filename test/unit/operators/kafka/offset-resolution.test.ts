@@ -8,8 +8,11 @@ import {
 import type { OffsetFacts, StartAt } from '../../../../operators/kafka/offset-resolution.ts'
 
 const log: OffsetFacts = {
-  ...{ earliest: 10, latest: 50 },
-  ...{ atStartTime: undefined, atEndTime: undefined, committed: undefined },
+  earliest: 10,
+  latest: 50,
+  atStartTime: undefined,
+  atEndTime: undefined,
+  committed: undefined,
 }
 
 test('where a partition begins', () => {

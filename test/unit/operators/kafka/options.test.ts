@@ -50,12 +50,19 @@ test('a source is bounded if it has an end', () => {
 
 test('plans show where a source begins and ends', () => {
   const source = kafkaSource({
-    ...{ ...valid, topics: /^a/, group: 'g' },
+    ...valid,
+    topics: /^a/,
+    group: 'g',
     ...{ startAt: { offsets: { 'a-0': 5n } }, endAt: { timestampMs: 7 } },
   })
   assert.deepEqual(source.details, {
-    ...{ brokers: 'localhost:9092', topics: '/^a/', value: 'text', group: 'g' },
-    ...{ startAt: 'a-0: 5', endAt: 'timestamp 7', isolation: 'read_committed' },
+    brokers: 'localhost:9092',
+    topics: '/^a/',
+    value: 'text',
+    group: 'g',
+    startAt: 'a-0: 5',
+    endAt: 'timestamp 7',
+    isolation: 'read_committed',
   })
 })
 

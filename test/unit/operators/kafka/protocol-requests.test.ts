@@ -45,38 +45,50 @@ const partitions = [
 
 test('requests are those of the protocol', async () => {
   await assertSame(metadataRequest(['a', 'ü']), 'metadata/v6', {
-    ...{ topics: ['a', 'ü'], allowAutoTopicCreation: false },
+    topics: ['a', 'ü'],
+    allowAutoTopicCreation: false,
   })
   await assertSame(metadataRequest(undefined), 'metadata/v6', {
-    ...{ topics: [], allowAutoTopicCreation: false },
+    topics: [],
+    allowAutoTopicCreation: false,
   })
   await assertSame(
     listOffsetsRequest(partitions, { timestampMs: 1_700_000_000_000 }, 'read_committed'),
     'listOffsets/v3',
     {
-      ...{ replicaId: -1, isolationLevel: 1 },
+      replicaId: -1,
+      isolationLevel: 1,
       topics: byTopic({ timestamp: 1_700_000_000_000 }),
     },
   )
   await assertSame(
     fetchRequest({
-      ...{ isolation: 'read_uncommitted', maxWaitMs: 500, bytesMax: 1000 },
+      isolation: 'read_uncommitted',
+      maxWaitMs: 500,
+      bytesMax: 1000,
       partitions: partitions.map((place) => ({ ...place, offset: 2 ** 40, bytesMax: 300 })),
     }),
     'fetch/v11',
     {
-      ...{ replicaId: -1, maxWaitTime: 500, minBytes: 1, maxBytes: 1000, isolationLevel: 0 },
+      replicaId: -1,
+      maxWaitTime: 500,
+      minBytes: 1,
+      maxBytes: 1000,
+      isolationLevel: 0,
       topics: byTopic({ fetchOffset: 2 ** 40, maxBytes: 300 }),
     },
   )
   await assertSame(initProducerIdRequest(), 'initProducerId/v1', {
-    ...{ transactionalId: null, transactionTimeout: 20_000 },
+    transactionalId: null,
+    transactionTimeout: 20_000,
   })
   await assertSame(findCoordinatorRequest('g'), 'findCoordinator/v2', {
-    ...{ coordinatorKey: 'g', coordinatorType: 0 },
+    coordinatorKey: 'g',
+    coordinatorType: 0,
   })
   await assertSame(offsetFetchRequest('g', partitions), 'offsetFetch/v4', {
-    ...{ groupId: 'g', topics: byTopic({}) },
+    groupId: 'g',
+    topics: byTopic({}),
   })
   await assertSame(
     offsetCommitRequest(
@@ -140,7 +152,10 @@ test('an answer to a fetch', () => {
   assert.equal(throttleMs, 9)
   assert.deepEqual(body, [
     {
-      ...{ topic: 'a', partition: 3, errorCode: 0, records: Uint8Array.of(7, 8) },
+      topic: 'a',
+      partition: 3,
+      errorCode: 0,
+      records: Uint8Array.of(7, 8),
       aborted: [{ producerId: 11n, firstOffset: 42 }],
     },
     { topic: 'a', partition: 4, errorCode: 6, records: new Uint8Array(0), aborted: [] },

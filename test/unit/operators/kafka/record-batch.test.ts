@@ -108,7 +108,9 @@ test('records come out as they were written, plain or packed', () => {
 
 test('values of a megabyte and times far apart come out as they were written', () => {
   const records = [0, 1_900_000_000_000, 5].map((timestampMs, i) => ({
-    ...{ timestampMs, key: null, headers: {} },
+    timestampMs,
+    key: null,
+    headers: {},
     value: new Uint8Array(2 ** (10 + 5 * i)).fill(i),
   }))
 
@@ -175,14 +177,17 @@ test('records of aborted transactions are left out, those of others and later on
   const end = (producerId: bigint, offset: number) =>
     batchOf(texts('marker'), { offset, producerId, attributes: transactional | control })
   const batches = [
-    ...[of(1n, 0, 'a'), of(2n, 1, 'b'), of(1n, 2, 'a2'), end(1n, 3), of(2n, 4, 'b2'), end(2n, 5)],
-    ...[
-      of(1n, 6, 'a3'),
-      end(1n, 7),
-      of(1n, 8, 'a4'),
-      end(1n, 9),
-      batchOf(texts('plain'), { offset: 10 }),
-    ],
+    of(1n, 0, 'a'),
+    of(2n, 1, 'b'),
+    of(1n, 2, 'a2'),
+    end(1n, 3),
+    of(2n, 4, 'b2'),
+    end(2n, 5),
+    of(1n, 6, 'a3'),
+    end(1n, 7),
+    of(1n, 8, 'a4'),
+    end(1n, 9),
+    batchOf(texts('plain'), { offset: 10 }),
   ]
   const aborted = [
     { producerId: 1n, firstOffset: 8 },
