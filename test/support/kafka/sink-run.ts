@@ -19,27 +19,29 @@ export class SinkRun<T> {
 
   static async start<T>(sink: Sink<T>): Promise<SinkRun<T>> {
     const run = new SinkRun<T>()
-    run.#writer = await sink.open({
+    const context = {
       jobName: 'job',
       operatorUid: 'sink',
       subtaskIndex: 0,
       parallelism: 1,
       attempt: 'a',
+      isCheckpointed: true,
       clock: machineClock,
       logger: run.logger,
       signal: run.#abort.signal,
       restored: [],
       mailbox: {
-        submit(action) {
+        submit(action: () => void) {
           action()
           run.#wake()
         },
       },
-      fail(error) {
+      fail(error: unknown) {
         run.#failure ??= { error }
         run.#wake()
       },
-    })
+    }
+    run.#writer = await sink.open(context)
     openRuns.add(run)
     return run
   }
