@@ -7,7 +7,7 @@ import { partitionOfKey } from '../../../operators/kafka/murmur2.ts'
 import { sharedKafka, skipWithoutKafka } from '../../support/kafka/start-kafka.ts'
 import { closeSinkRuns, SinkRun } from '../../support/kafka/sink-run.ts'
 import { closeSourceRuns, SourceRun, text } from '../../support/kafka/source-run.ts'
-import { freshTopic, numbered, withAdmin } from '../../support/kafka/topics.ts'
+import { createTopic, freshTopic, numbered, withAdmin } from '../../support/kafka/topics.ts'
 
 const skip = skipWithoutKafka()
 let bootstrap = ''
@@ -240,10 +240,8 @@ describe('kafkaSink', { skip, timeout: 120_000 }, () => {
     const run = await start({ topic })
     run.write('a', 1000)
     await run.prepare()
-    await withAdmin(bootstrap, async (admin) => {
-      await admin.deleteTopics({ topics: [topic] })
-      await admin.createTopics({ topics: [{ topic }] })
-    })
+    await withAdmin(bootstrap, (admin) => admin.deleteTopics({ topics: [topic] }))
+    await createTopic(bootstrap, topic)
 
     run.write('b', 1000)
     await run.prepare()

@@ -9,6 +9,7 @@ import { closeSourceRuns, SourceRun, text } from '../../support/kafka/source-run
 import type { ReadRecord, SourceRunOptions } from '../../support/kafka/source-run.ts'
 import {
   append,
+  createTopic,
   deleteBefore,
   freshTopic,
   numbered,
@@ -398,7 +399,7 @@ describe('kafkaSource', { skip, timeout }, () => {
     })
     const run = await SourceRun.start(source)
     const first = run.checkpoint().map(({ id }) => id)
-    await withAdmin(bootstrap, (admin) => admin.createTopics({ topics: [{ topic: later }] }))
+    await createTopic(bootstrap, later)
 
     const splits = await run.enumerator.discover(new Set(first))
 

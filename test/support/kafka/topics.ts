@@ -1,5 +1,6 @@
 /** What tests do at the broker beside the code under test: topics, records and offsets, by kafkajs' public interface. */
 import { randomUUID } from 'node:crypto'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { Kafka, logLevel, Partitioners } from 'kafkajs'
 import type { Admin, Message, Producer } from 'kafkajs'
 
@@ -24,11 +25,34 @@ export async function freshTopic(
   config: Readonly<Record<string, string>> = {},
 ): Promise<string> {
   const topic = `t-${randomUUID()}`
-  const configEntries = Object.entries(config).map(([name, value]) => ({ name, value }))
-  await withAdmin(bootstrap, (admin) =>
-    admin.createTopics({ topics: [{ topic, numPartitions: partitionCount, configEntries }] }),
-  )
+  await createTopic(bootstrap, topic, partitionCount, config)
   return topic
+}
+
+/** Makes a topic; settles when every partition has a leader. */
+export async function createTopic(
+  bootstrap: string,
+  topic: string,
+  partitionCount: number = 1,
+  config: Readonly<Record<string, string>> = {},
+): Promise<void> {
+  const configEntries = Object.entries(config).map(([name, value]) => ({ name, value }))
+  const topics = [{ topic, numPartitions: partitionCount, configEntries }]
+  await withAdmin(bootstrap, async (admin) => {
+    // kafkajs' own wait gives up where the broker has not heard of the topic yet.
+    await admin.createTopics({ topics, waitForLeaders: false })
+    while (!(await hasLeaders(admin, topic, partitionCount))) await sleep(20)
+  })
+}
+
+async function hasLeaders(admin: Admin, topic: string, partitionCount: number): Promise<boolean> {
+  try {
+    const metadata = await admin.fetchTopicMetadata({ topics: [topic] })
+    const partitions = metadata.topics[0]?.partitions ?? []
+    return partitions.length === partitionCount && partitions.every(({ leader }) => leader >= 0)
+  } catch {
+    return false // not known yet
+  }
 }
 
 /** Writes by kafkajs' producer, for the time of one call. `transactionalId` makes it transactional. */
