@@ -6,22 +6,18 @@
  *    read from their first record on, whatever `startAt` says: they came into being while the job was running, so none of their
  *    records is old.
  *  - `latest` is asked for before times are: a record that comes in between is read, not passed over.
- *  - Offsets committed to the group follow completed checkpoints and are never read back, but by `startAt: 'committed'`.
+ *  - Offsets committed to the group (group-offsets.ts) are never read back, but by `startAt: 'committed'`.
  * Runs in the coordinator, on the control plane: a few requests per call.
  */
 import { ms } from '../../src/core/duration.ts'
 import { EngineError } from '../../src/core/errors.ts'
-import type {
-  EnumeratorContext,
-  Split,
-  SplitEnumerator,
-  SplitPosition,
-} from '../../src/contract/source.ts'
+import type { EnumeratorContext, Split, SplitEnumerator } from '../../src/contract/source.ts'
+import { GroupOffsets } from './group-offsets.ts'
 import { partitionId } from './kafka-client.ts'
 import type { KafkaClient, OffsetAt, TopicMetadata, TopicPartition } from './kafka-client.ts'
 import { brokerCode, brokerError, topicUnknown } from './kafka-errors.ts'
 import type { KafkaSourceSettings } from './kafka-source-options.ts'
-import { parsePartitionId, toSplit } from './kafka-splits.ts'
+import { toSplit } from './kafka-splits.ts'
 import { endOffset, startOffset } from './offset-resolution.ts'
 import type { StartAt } from './offset-resolution.ts'
 import { retrying } from './retrying.ts'
@@ -35,16 +31,17 @@ export function kafkaEnumerator(
 ): SplitEnumerator {
   const { group, endAt, discoverPartitionsEvery = discoverEveryDefault } = options
   const discovery = new Discovery(context, options, client)
+  const groupOffsets = group === undefined ? undefined : new GroupOffsets(context, client, group)
   return {
     discover: (known) => discovery.discover(known),
-    close: () => client.close(),
+    async close() {
+      await groupOffsets?.close()
+      await client.close()
+    },
     ...(endAt === undefined ? { discoverEveryMs: ms(discoverPartitionsEvery) } : {}),
-    ...(group === undefined
+    ...(groupOffsets === undefined
       ? {}
-      : {
-          onCheckpointComplete: (positions: readonly SplitPosition[]) =>
-            commit(client, group, positions),
-        }),
+      : { onCheckpointComplete: (positions) => groupOffsets.commit(positions) }),
   }
 }
 
@@ -159,15 +156,4 @@ function partitionsOf(
 function told(id: string, offset: number | undefined): number {
   if (offset !== undefined) return offset
   throw new EngineError('KAFKA_FAILED', `The cluster did not say which offsets ${id} has`)
-}
-
-async function commit(
-  client: KafkaClient,
-  group: string,
-  positions: readonly SplitPosition[],
-): Promise<void> {
-  const offsets = positions.flatMap(({ splitId, position }) =>
-    typeof position === 'bigint' ? [{ ...parsePartitionId(splitId), offset: position }] : [],
-  )
-  if (offsets.length > 0) await client.commitOffsets(group, offsets)
 }

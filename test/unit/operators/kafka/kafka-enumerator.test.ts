@@ -142,6 +142,35 @@ test('an unknown topic is waited for a little, then fails', async () => {
   assert.ok(client.calls.length > 1)
 })
 
+test('commits of a group follow one another, the newest last, and are tried again', async () => {
+  const { client, enumerator } = enumeratorOf({ group: 'g' })
+  const commit = (position: bigint): Promise<void> | undefined =>
+    enumerator.onCheckpointComplete?.([{ splitId: 'a-0', position }])
+  client.failures.push({
+    call: 'commitOffsets',
+    error: new EngineError('KAFKA_FAILED', 'NOT_COORDINATOR'),
+  })
+
+  await Promise.all([commit(1n), commit(2n), commit(3n)])
+
+  assert.equal(client.committed.get('a-0'), 3)
+  assert.equal(client.calls.length, 2) // the one that failed, and one for the newest
+})
+
+test('closing lets the last commit of a group come through', async () => {
+  const { client, enumerator } = enumeratorOf({ group: 'g' })
+  client.failures.push({
+    call: 'commitOffsets',
+    error: new EngineError('KAFKA_FAILED', 'COORDINATOR_NOT_AVAILABLE'),
+  })
+
+  const committed = enumerator.onCheckpointComplete?.([{ splitId: 'a-0', position: 7n }])
+  await enumerator.close?.()
+  await committed
+
+  assert.equal(client.committed.get('a-0'), 7)
+})
+
 test('commits the offsets of a checkpoint only where there is a group', async () => {
   const { client, enumerator } = enumeratorOf({ group: 'g' })
 
