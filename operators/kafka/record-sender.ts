@@ -4,7 +4,9 @@
  *
  * Invariants
  *  - What failed in passing is sent again as it was, so a broker that had written it already does not write it twice.
- *  - Where the broker no longer knows the producer, the batch is sent under a new identity: then it may be there twice.
+ *  - Where the broker no longer knows the producer, the batch is sent under a new identity: then it may be there twice. It may
+ *    also be there twice after a restart of the broker if its records are older than a day (producer.id.expiration.ms): the
+ *    broker goes by their times when it recovers what it knows of producers.
  */
 import { EngineError, toEngineError } from '../../src/core/errors.ts'
 import type { Logger } from '../../src/core/log.ts'

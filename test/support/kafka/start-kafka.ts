@@ -20,6 +20,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { Kafka, logLevel } from 'kafkajs'
+import { loadKafkajs } from '../../../operators/kafka/kafkajs-internals.ts'
 import type { KeeperMessage, KeeperOrder } from './broker-keeper.ts'
 import { java, kafkaJars, kafkaMissing, keytool, log4jFile } from './kafka-jars.ts'
 
@@ -196,6 +197,7 @@ class Keeper {
 
 /** Settles when the broker answers requests and knows itself. */
 async function answering(bootstrap: string): Promise<void> {
+  loadKafkajs() // cures its endless timer, here too
   const kafka = new Kafka({
     brokers: [bootstrap],
     logLevel: logLevel.NOTHING,

@@ -3,6 +3,7 @@ import { randomUUID } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Kafka, logLevel, Partitioners } from 'kafkajs'
 import type { Admin, Message, Producer } from 'kafkajs'
+import { loadKafkajs } from '../../../operators/kafka/kafkajs-internals.ts'
 
 /** A client for the time of one call. */
 export async function withAdmin<T>(
@@ -116,6 +117,7 @@ export function numbered(first: number, end: number): string[] {
 }
 
 function clientOf(bootstrap: string): Kafka {
+  loadKafkajs() // cures its endless timer, here too
   return new Kafka({
     brokers: [bootstrap],
     logLevel: logLevel.NOTHING,
