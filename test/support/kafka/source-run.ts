@@ -4,6 +4,8 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { RecordBatch } from '../../../src/core/record-batch.ts'
+import { kafkaSource } from '../../../operators/kafka/index.ts'
+import type { KafkaSourceOptions } from '../../../operators/kafka/index.ts'
 import type { Logger } from '../../../src/core/log.ts'
 import type { Clock } from '../../../src/core/time.ts'
 import type { Format } from '../../../src/contract/format.ts'
@@ -204,4 +206,21 @@ class Signals {
     if (this.#failure !== undefined) throw this.#failure.error
     await sleep(0)
   }
+}
+
+/** The values that `kafkaSource` gives: all of a bounded source, else at least `count`. */
+export async function readValues(
+  bootstrap: string,
+  options: Omit<KafkaSourceOptions<string>, 'brokers' | 'value' | 'key'>,
+  run: SourceRunOptions & { readonly count?: number } = {},
+): Promise<string[]> {
+  const source = kafkaSource({ brokers: [bootstrap], value: text, ...options })
+  const reading = await SourceRun.start(source, run)
+  const records = run.count === undefined ? await reading.all() : await reading.take(run.count)
+  return records.map(({ value }) => value)
+}
+
+/** The values of one split. */
+export function valuesOf(records: readonly ReadRecord<string>[], splitId: string): string[] {
+  return records.filter((record) => record.splitId === splitId).map(({ value }) => value)
 }
