@@ -143,8 +143,8 @@ class KafkaWriter<T> implements SinkWriter {
     const topic = this.#topicOf(
       typeof options.topic === 'string' ? options.topic : options.topic(value),
     )
-    epoch.unacknowledgedCount++
     if (topic.queues === undefined) {
+      epoch.unacknowledgedCount++
       if (topic.waiting.push({ value, epoch, timestampMs: time, key, bytes, headers }) === 1) {
         this.loadTopic(topic.name).catch((cause: unknown) => this.#fail(toEngineError(cause)))
       }
@@ -153,6 +153,7 @@ class KafkaWriter<T> implements SinkWriter {
     }
     const queue = this.#queueOf(topic, topic.queues, value, key, epoch)
     this.#bufferedBytes += queue.append(epoch, time, key, bytes, headers)
+    epoch.unacknowledgedCount++
     if (!this.#isWakeDue) this.#wakeLater()
   }
 

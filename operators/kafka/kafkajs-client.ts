@@ -77,13 +77,18 @@ class KafkajsClient implements KafkaClient {
     at: OffsetAt,
     isolation: Isolation,
   ): Promise<ReadonlyMap<string, number>> {
-    const byLeader = await this.#byLeader(partitions)
-    const answers = await Promise.all(
-      [...byLeader].map(([brokerId, own]) =>
-        this.#send(this.#addressOf(brokerId), listOffsetsRequest(own, at, isolation)),
-      ),
-    )
-    return this.#offsetsOf(answers.flat(), 'Asking for the offsets of')
+    try {
+      const byLeader = await this.#byLeader(partitions)
+      const answers = await Promise.all(
+        [...byLeader].map(([brokerId, own]) =>
+          this.#send(this.#addressOf(brokerId), listOffsetsRequest(own, at, isolation)),
+        ),
+      )
+      return offsetsOf(answers.flat(), 'Asking for the offsets of')
+    } catch (error) {
+      for (const { topic } of partitions) this.#leaders.delete(topic)
+      throw error
+    }
   }
 
   async fetch(brokerId: number, request: FetchRequest): Promise<readonly FetchedPartition[]> {
@@ -113,7 +118,7 @@ class KafkajsClient implements KafkaClient {
       offsetFetchRequest(group, partitions),
     )
     if (errorCode !== brokerCode.none) throw this.#groupError(group, errorCode, what)
-    return this.#offsetsOf(value, `${what} for`)
+    return offsetsOf(value, `${what} for`)
   }
 
   async commitOffsets(group: string, offsets: readonly GroupOffset[]): Promise<void> {
@@ -127,19 +132,6 @@ class KafkajsClient implements KafkaClient {
   async close(): Promise<void> {
     this.#isClosed = true
     for (const connection of this.#connections.values()) connection.close()
-  }
-
-  #offsetsOf(listed: readonly ListedOffset[], what: string): ReadonlyMap<string, number> {
-    const offsets = new Map<string, number>()
-    for (const { topic, partition, errorCode, offset } of listed) {
-      const id = partitionId(topic, partition)
-      if (errorCode !== brokerCode.none) {
-        this.#leaders.delete(topic)
-        throw brokerError(errorCode, `${what} ${id}`)
-      }
-      if (offset !== undefined) offsets.set(id, offset)
-    }
-    return offsets
   }
 
   async #byLeader(
@@ -239,4 +231,15 @@ class KafkajsClient implements KafkaClient {
 
 function nameOf({ host, port }: BrokerAddress): string {
   return `${host}:${port}`
+}
+
+/** Offsets by partition id; throws for the first partition that was refused. */
+function offsetsOf(listed: readonly ListedOffset[], what: string): ReadonlyMap<string, number> {
+  const offsets = new Map<string, number>()
+  for (const { topic, partition, errorCode, offset } of listed) {
+    const id = partitionId(topic, partition)
+    if (errorCode !== brokerCode.none) throw brokerError(errorCode, `${what} ${id}`)
+    if (offset !== undefined) offsets.set(id, offset)
+  }
+  return offsets
 }

@@ -161,6 +161,18 @@ describe('a Kafka writer', { timeout: 60_000 }, () => {
     assert.equal(client.isClosed, true)
   })
 
+  test('a write that was refused does not hold up closing', async () => {
+    const client = new FakeKafkaClient()
+    const [partition] = client.addTopic('a', 1)
+    const run = await start(client, { partition: (value) => (value === 'a' ? 0 : -1) })
+
+    run.write('a', 0)
+    assert.throws(() => run.write('b', 0), { code: 'PARTITION_OUT_OF_RANGE' })
+    await run.close()
+
+    assert.deepEqual(partition?.values(), ['a'])
+  })
+
   test('a cancelled subtask does not wait for brokers when it closes', async () => {
     const client = new FakeKafkaClient()
     client.addTopic('a', 1)
