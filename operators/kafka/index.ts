@@ -1,0 +1,11 @@
+/** The entry point `millrace/kafka`. kafkajs is loaded when a job that names a source or sink of it starts. */
+export type { Compression } from './compression.ts'
+export type { Isolation } from './kafka-client.ts'
+export type { KafkaConnection } from './kafka-connection.ts'
+export type { KafkaRecord } from './kafka-record.ts'
+export { kafkaSink } from './kafka-sink.ts'
+export type { KafkaGuarantee, KafkaSinkOptions } from './kafka-sink-options.ts'
+export { kafkaRecordSource, kafkaSource } from './kafka-source.ts'
+export type { KafkaSourceOptions, KafkaSourceSettings } from './kafka-source-options.ts'
+export type { EndAt, PartitionOffsets, StartAt } from './offset-resolution.ts'
+export type { RecordHeaders } from './record-batch-writer.ts'

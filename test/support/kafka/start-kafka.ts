@@ -1,0 +1,327 @@
+/**
+ * A real Kafka broker (KRaft, one node) on loopback, for tests.
+ *
+ * Invariants
+ *  - No broker outlives the process that started it, even when that is killed: a keeper process (broker-keeper.ts) ends it.
+ *  - A broker that nobody stops does not keep the test process alive.
+ *  - `startKafka` and `restart` return when the broker answers. Ports and data stay the same over `kill` and `restart`.
+ *
+ * A start takes some seconds, so tests share one broker per process: `sharedKafka`, and a topic of its own for each test.
+ */
+import { execFile, fork } from 'node:child_process'
+import type { ChildProcess } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
+import { once } from 'node:events'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { extname, join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+import { Kafka, logLevel } from 'kafkajs'
+import { loadKafkajs } from '../../../operators/kafka/kafkajs-internals.ts'
+import type { KeeperMessage, KeeperOrder } from './broker-keeper.ts'
+import { java, kafkaJars, kafkaMissing, keytool, log4jFile } from './kafka-jars.ts'
+
+const startMsMax = 120_000
+
+type Properties = Readonly<Record<string, string | number | boolean>>
+
+/**
+ * `properties`: broker properties beside, or instead of, those that suit tests. `isSecure`: with a second listener, for TLS and
+ * SASL (PLAIN, SCRAM-SHA-256, SCRAM-SHA-512).
+ */
+export interface StartKafkaOptions {
+  readonly properties?: Properties
+  readonly isSecure?: boolean
+}
+
+/** The user of the secure listener. */
+export const testUser = { username: 'alice', password: 'alice-secret' } as const
+
+export interface RunningKafka {
+  /** `host:port`. */
+  readonly bootstrap: string
+  /** The secure listener, and the certificate that it is trusted by. */
+  readonly secure: { readonly bootstrap: string; readonly ca: string } | undefined
+  /** Configuration, data and log of the broker; removed by `stop`. */
+  readonly directory: string
+  /** Ends the broker with SIGKILL: connections break, what was written stays. */
+  kill(): Promise<void>
+  /** Starts it again, on the same port and data. */
+  restart(): Promise<void>
+  /** Ends the broker and removes its directory. */
+  stop(): Promise<void>
+}
+
+/**
+ * The `skip` option of tests that need a broker: the reason why there can be none, or false. With MILLRACE_REQUIRE_KAFKA=1
+ * nothing is skipped, and those tests fail instead.
+ */
+export function skipWithoutKafka(): string | false {
+  if (process.env['MILLRACE_REQUIRE_KAFKA'] === '1') return false
+  const missing = kafkaMissing()
+  return missing === undefined ? false : `no Kafka for tests: ${missing}`
+}
+
+let shared: Promise<RunningKafka> | undefined
+
+/** The one broker of this process, started by whoever asks first. It ends with the process. */
+export function sharedKafka(): Promise<RunningKafka> {
+  shared ??= startKafka()
+  return shared
+}
+
+export async function startKafka(options: StartKafkaOptions = {}): Promise<RunningKafka> {
+  const missing = kafkaMissing()
+  if (missing !== undefined) throw new Error(`No Kafka can be started: ${missing}`)
+  const jars = await kafkaJars()
+  const directory = await mkdtemp(join(tmpdir(), 'millrace-kafka-'))
+  const keeper = new Keeper(directory, join(directory, 'log'))
+  const [port, controllerPort, securePort] = await freePorts()
+  const configuration = join(directory, 'server.properties')
+  const lines = Object.entries({
+    ...propertiesFor(directory, port, controllerPort),
+    ...(options.isSecure === true
+      ? secureProperties(directory, port, controllerPort, securePort)
+      : {}),
+    ...options.properties,
+  }).map(([name, value]) => `${name}=${value}\n`)
+  await writeFile(configuration, lines.join(''))
+  const ca = options.isSecure === true ? await makeCertificate(directory) : undefined
+  const jvm = [
+    '-Xmx512m',
+    '-XX:+UseSerialGC',
+    '-XX:TieredStopAtLevel=1',
+    '-Djava.awt.headless=true',
+    `-Dlog4j2.configurationFile=${log4jFile}`,
+    '-cp',
+    join(jars, '*'),
+  ]
+  const clusterId = `a${randomBytes(16).toString('base64url').slice(1)}`
+  await promisify(execFile)(java, [
+    ...jvm,
+    'kafka.tools.StorageTool',
+    'format',
+    '-t',
+    clusterId,
+    '-c',
+    configuration,
+    ...scramMechanisms.flatMap((mechanism) => ['--add-scram', scramOf(mechanism)]),
+  ])
+  const bootstrap = `127.0.0.1:${port}`
+  const start = async (): Promise<void> => {
+    await keeper.ask({
+      kind: 'start',
+      command: java,
+      args: [...jvm, 'kafka.Kafka', configuration],
+    })
+    await keeper.whileRunning(answering(bootstrap))
+  }
+  await start()
+  return {
+    bootstrap,
+    secure: ca === undefined ? undefined : { bootstrap: `localhost:${securePort}`, ca },
+    directory,
+    kill: () => keeper.ask({ kind: 'end', signal: 'SIGKILL' }),
+    restart: start,
+    async stop() {
+      await keeper.ask({ kind: 'end', signal: 'SIGTERM' })
+      keeper.dismiss()
+      await rm(directory, { recursive: true, force: true })
+    },
+  }
+}
+
+/** The test's end of the channel to the keeper. It holds the event loop only while an answer is awaited. */
+class Keeper {
+  readonly #process: ChildProcess
+  readonly #logFile: string
+
+  constructor(directory: string, logFile: string) {
+    const file = new URL(`./broker-keeper${extname(import.meta.url)}`, import.meta.url)
+    this.#process = fork(fileURLToPath(file), [directory, logFile], {
+      detached: true,
+      stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
+      execArgv: [],
+    })
+    this.#logFile = logFile
+    this.#process.unref()
+    this.#process.channel?.unref()
+  }
+
+  async ask(order: KeeperOrder): Promise<void> {
+    const answer = this.#next('done')
+    this.#process.send(order)
+    await answer
+  }
+
+  /** What `work` gives, unless the broker ends before. */
+  async whileRunning<T>(work: Promise<T>): Promise<T> {
+    const abort = new AbortController()
+    const ended = this.#next('ended', abort.signal).then(
+      async () => {
+        const log = await readFile(this.#logFile, 'utf8')
+        throw new Error(`The broker ended while starting; its log ends:\n${log.slice(-3000)}`)
+      },
+      () => work, // aborted: the work is done
+    )
+    try {
+      return await Promise.race([work, ended])
+    } finally {
+      abort.abort()
+    }
+  }
+
+  dismiss(): void {
+    this.#process.disconnect()
+  }
+
+  async #next(kind: KeeperMessage['kind'], signal?: AbortSignal): Promise<void> {
+    this.#process.channel?.ref()
+    try {
+      for (;;) {
+        const [message] = await once(
+          this.#process,
+          'message',
+          signal === undefined ? {} : { signal },
+        )
+        if ((message as KeeperMessage).kind === kind) return
+      }
+    } finally {
+      this.#process.channel?.unref()
+    }
+  }
+}
+
+/** Settles when the broker answers requests and knows itself. */
+async function answering(bootstrap: string): Promise<void> {
+  loadKafkajs() // cures its endless timer, here too
+  const kafka = new Kafka({
+    brokers: [bootstrap],
+    logLevel: logLevel.NOTHING,
+    retry: { retries: 0 },
+  })
+  const until = performance.now() + startMsMax
+  for (;;) {
+    const admin = kafka.admin()
+    try {
+      await admin.connect()
+      if ((await admin.describeCluster()).brokers.length > 0) return
+    } catch (error) {
+      if (performance.now() > until) {
+        throw new Error(`The broker at ${bootstrap} does not answer`, { cause: error })
+      }
+    } finally {
+      await admin.disconnect()
+    }
+    await sleep(100)
+  }
+}
+
+function propertiesFor(
+  directory: string,
+  port: number,
+  controllerPort: number,
+): Record<string, string | number | boolean> {
+  return {
+    'process.roles': 'broker,controller',
+    'node.id': 1,
+    'controller.quorum.voters': `1@127.0.0.1:${controllerPort}`,
+    'controller.listener.names': 'CONTROLLER',
+    listeners: `PLAINTEXT://127.0.0.1:${port},CONTROLLER://127.0.0.1:${controllerPort}`,
+    'advertised.listeners': `PLAINTEXT://127.0.0.1:${port}`,
+    'listener.security.protocol.map': 'PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT',
+    'log.dirs': join(directory, 'data'),
+    'auto.create.topics.enable': false,
+    // one node
+    'offsets.topic.num.partitions': 1,
+    'offsets.topic.replication.factor': 1,
+    'transaction.state.log.num.partitions': 1,
+    'transaction.state.log.replication.factor': 1,
+    'transaction.state.log.min.isr': 1,
+    'controlled.shutdown.enable': false,
+    // small and quick
+    'num.network.threads': 2,
+    'num.io.threads': 4,
+    'log.cleaner.dedupe.buffer.size': 4_194_304,
+    'group.initial.rebalance.delay.ms': 0,
+    'transaction.abort.timed.out.transaction.cleanup.interval.ms': 500,
+    // Kafka deletes by the dates of the records, and those of tests are old
+    'log.retention.ms': -1,
+    // a killed broker may register again only when its former session is over
+    'broker.session.timeout.ms': 4000,
+    'broker.heartbeat.interval.ms': 500,
+  }
+}
+
+const scramMechanisms = ['SCRAM-SHA-256', 'SCRAM-SHA-512'] as const
+
+function scramOf(mechanism: string): string {
+  return `${mechanism}=[name=${testUser.username},password=${testUser.password}]`
+}
+
+function secureProperties(
+  directory: string,
+  port: number,
+  controllerPort: number,
+  securePort: number,
+): Properties {
+  const login = 'org.apache.kafka.common.security'
+  const scram = `${login}.scram.ScramLoginModule required;`
+  const listener = 'listener.name.secure'
+  return {
+    listeners: `PLAINTEXT://127.0.0.1:${port},CONTROLLER://127.0.0.1:${controllerPort},SECURE://127.0.0.1:${securePort}`,
+    'advertised.listeners': `PLAINTEXT://127.0.0.1:${port},SECURE://localhost:${securePort}`,
+    'listener.security.protocol.map': 'PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SECURE:SASL_SSL',
+    'ssl.keystore.type': 'PKCS12',
+    'ssl.keystore.location': join(directory, 'broker.p12'),
+    'ssl.keystore.password': storePassword,
+    'ssl.key.password': storePassword,
+    'sasl.enabled.mechanisms': ['PLAIN', ...scramMechanisms].join(','),
+    [`${listener}.plain.sasl.jaas.config`]: `${login}.plain.PlainLoginModule required user_${testUser.username}="${testUser.password}";`,
+    [`${listener}.scram-sha-256.sasl.jaas.config`]: scram,
+    [`${listener}.scram-sha-512.sasl.jaas.config`]: scram,
+  }
+}
+
+const storePassword = 'store-password'
+
+/** A key store for the broker; the certificate in it, as PEM. */
+async function makeCertificate(directory: string): Promise<string> {
+  const run = promisify(execFile)
+  const store = ['-alias', 'broker', '-keystore', join(directory, 'broker.p12')]
+  const access = ['-storetype', 'PKCS12', '-storepass', storePassword]
+  await run(keytool, [
+    '-genkeypair',
+    '-keyalg',
+    'EC',
+    '-groupname',
+    'secp256r1',
+    '-validity',
+    '3650',
+    '-dname',
+    'CN=localhost',
+    '-ext',
+    'san=dns:localhost,ip:127.0.0.1',
+    ...store,
+    ...access,
+  ])
+  const { stdout } = await run(keytool, ['-exportcert', '-rfc', ...store, ...access])
+  return stdout
+}
+
+async function freePorts(): Promise<[number, number, number]> {
+  const servers = [createServer(), createServer(), createServer()] as const
+  const ports = await Promise.all(
+    servers.map(async (server) => {
+      server.listen(0, '127.0.0.1')
+      await once(server, 'listening')
+      const address = server.address()
+      return typeof address === 'object' && address !== null ? address.port : 0
+    }),
+  )
+  for (const server of servers) server.close()
+  return [ports[0] ?? 0, ports[1] ?? 0, ports[2] ?? 0]
+}
