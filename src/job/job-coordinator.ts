@@ -113,7 +113,10 @@ export class JobCoordinator {
   #first: RestorePlan | undefined
   #stopping: { readonly drain: boolean; readonly savepoint: string | undefined } | undefined
   #savepoint: CompletedCheckpoint | undefined
+  /** The last checkpoint is being taken. */
   #isEnding = false
+  /** Nothing is restarted any more. */
+  #isClosing = false
   readonly #completedListeners: ((checkpoint: CompletedCheckpoint) => void)[] = []
 
   constructor(options: JobCoordinatorOptions) {
@@ -380,7 +383,7 @@ export class JobCoordinator {
 
   /** Deploys every region that waits, once all slots are there. */
   #deployWaiting(): void {
-    if (this.#isEnding || this.#ready.includes(false)) return
+    if (this.#isClosing || this.#ready.includes(false)) return
     for (const region of this.#regions) if (region.phase === 'waiting') this.#deploy(region)
   }
 
@@ -454,7 +457,7 @@ export class JobCoordinator {
   #onLost(slotIndex: number, error: EngineError): void {
     this.#slots[slotIndex] = undefined
     this.#ready[slotIndex] = false
-    if (isOver(this.#status) || this.#isEnding) {
+    if (isOver(this.#status) || this.#isClosing) {
       // whoever waits for its answers would wait for ever
       for (const { attempt, phase } of this.#regions) this.#onAnswer(slotIndex, attempt, phase)
       return
@@ -464,7 +467,7 @@ export class JobCoordinator {
       if (region.phase === 'closing') this.#onAnswer(slotIndex, region.attempt, 'closing')
     }
     if (hit.length > 0) this.#failRegions(hit, error)
-    if (!this.#isEnding) this.#openSlot(slotIndex)
+    if (!this.#isClosing) this.#openSlot(slotIndex)
   }
 
   #failAll(error: EngineError): void {
@@ -475,7 +478,7 @@ export class JobCoordinator {
   /** Closes regions and, if the restart strategy allows, brings them up again. */
   #failRegions(regions: readonly Region[], error: EngineError): void {
     const { clock, logger, scheduler } = this.#options
-    if (this.#isEnding) return
+    if (this.#isClosing) return
     if (!error.retryable) {
       void this.#end('failed', error)
       return
@@ -533,7 +536,7 @@ export class JobCoordinator {
   }
 
   async #restart(regions: readonly Region[]): Promise<void> {
-    if (this.#isEnding) return
+    if (this.#isClosing) return
     const latest = this.#options.isCheckpointed ? await this.#latest() : undefined
     for (const region of regions) {
       region.restored = latest
@@ -563,14 +566,15 @@ export class JobCoordinator {
   async #beginStop(): Promise<void> {
     const { drain } = this.#stopping as { drain: boolean }
     await this.#checkpoints.hold()
-    if (this.#isEnding || this.#regions.some(({ phase }) => phase !== 'running')) return
+    if (this.#isClosing || this.#regions.some(({ phase }) => phase !== 'running')) return
     this.#sendAll({ kind: 'stop', drain })
     this.#checkEnd()
   }
 
   /** Whether all that should happen before the last checkpoint has happened; then takes it. */
   #checkEnd(): void {
-    if (this.#isEnding || this.#regions.some(({ phase }) => phase !== 'running')) return
+    if (this.#isEnding || this.#isClosing) return
+    if (this.#regions.some(({ phase }) => phase !== 'running')) return
     const isStopping = this.#stopping !== undefined
     const isDrained = this.#tasksEnded()
     const isSuspended = isStopping && this.#stopping?.drain !== true && this.#sourcesStopped()
@@ -640,7 +644,6 @@ export class JobCoordinator {
   ): Promise<void> {
     if (isOver(this.#status) || this.#isClosing) return
     this.#isClosing = true
-    this.#isEnding = true
     const parts = [this.#checkpoints, ...this.#slots, ...this.#dealers, this.#options.store]
     for (const part of parts) {
       try {
@@ -661,8 +664,6 @@ export class JobCoordinator {
       ...(this.#savepoint === undefined ? {} : { savepoint: this.#savepoint }),
     })
   }
-
-  #isClosing = false
 
   #move(to: JobStatus): void {
     if (this.#status === to) return
