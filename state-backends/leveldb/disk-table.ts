@@ -52,5 +52,11 @@ export interface DiskCursor {
   close(): Promise<void>
 }
 
-/** Opens the table in a directory, which is made if it does not exist. */
-export type OpenTable = (directory: string) => Promise<DiskTable>
+/** Where tables lie. */
+export interface TableDisk {
+  /** Opens the table in a directory, which is made if it does not exist. */
+  open(directory: string): Promise<DiskTable>
+  makeDirectory(path: string): Promise<void>
+  /** Removes a directory with all it holds; nothing happens if it does not exist. */
+  remove(path: string): Promise<void>
+}

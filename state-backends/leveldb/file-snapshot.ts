@@ -5,7 +5,6 @@
  * for tables, a copy of the log). The storage takes them from there at its own pace, checksums included, and the store goes on:
  * whatever it compacts or deletes meanwhile, the captured names stay.
  */
-import { rm } from 'node:fs/promises'
 import { settleAll } from './settle-all.ts'
 import { LevelSnapshot } from './snapshot-host.ts'
 
@@ -37,7 +36,7 @@ export class FileSnapshot extends LevelSnapshot {
 
   protected override async free(): Promise<void> {
     if (this.#directory !== undefined) {
-      await rm(this.#directory, { recursive: true, force: true })
+      await this.host.disk.remove(this.#directory)
     }
   }
 }

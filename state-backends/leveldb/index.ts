@@ -2,7 +2,7 @@
 import type { StateBackend } from '../../src/contract/state-backend.ts'
 import { EngineError } from '../../src/core/errors.ts'
 import { levelBackend } from './level-backend.ts'
-import { openLevelTable } from './level-table.ts'
+import { levelDisk } from './level-table.ts'
 
 /** How much memory each store takes; there is one for each subtask of an operator with keyed state. */
 export interface LevelDbOptions {
@@ -49,6 +49,6 @@ export function leveldb(options: LevelDbOptions = {}): StateBackend {
   }
   return levelBackend({
     bounds: { cacheBytesMax, dirtyBytesMax },
-    openTable: (directory) => openLevelTable(directory, tableOptions),
+    disk: levelDisk(tableOptions),
   })
 }

@@ -7,7 +7,6 @@
  *
  * Below the work directory, `db` is the store's own database; other names are used once each and removed again.
  */
-import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { SnapshotReader } from '../../src/contract/snapshot-storage.ts'
 import type {
@@ -17,7 +16,7 @@ import type {
 } from '../../src/contract/state-backend.ts'
 import { EngineError, toEngineError } from '../../src/core/errors.ts'
 import { sameRange } from '../../src/core/key-group.ts'
-import type { DiskCursor, DiskEntry, DiskRange, DiskTable, OpenTable } from './disk-table.ts'
+import type { DiskCursor, DiskEntry, DiskRange, DiskTable, TableDisk } from './disk-table.ts'
 import { LEVEL_FORMAT } from './file-snapshot.ts'
 import {
   rangeOfLocal,
@@ -39,15 +38,15 @@ const CHUNK_ENTRIES_MAX = 2000
 
 export interface LevelBackendOptions {
   readonly bounds: StoreBounds
-  readonly openTable: OpenTable
+  readonly disk: TableDisk
 }
 
-export function levelBackend({ bounds, openTable }: LevelBackendOptions): StateBackend {
+export function levelBackend({ bounds, disk }: LevelBackendOptions): StateBackend {
   return {
     name: LEVEL_FORMAT,
     async open(options) {
       try {
-        return await openStore(options, bounds, openTable)
+        return await openStore(options, bounds, disk)
       } catch (error) {
         const { operatorUid, subtaskIndex } = options
         throw toEngineError(error).at({ operatorUid, subtaskIndex })
@@ -59,19 +58,19 @@ export function levelBackend({ bounds, openTable }: LevelBackendOptions): StateB
 async function openStore(
   options: KeyedStoreOptions,
   bounds: StoreBounds,
-  openTable: OpenTable,
+  disk: TableDisk,
 ): Promise<KeyedStore> {
   const workDirectory = options.workDirectory()
   let directoryCount = 0
   const newDirectory = (name: string) => join(workDirectory, `${name}-${directoryCount++}`)
   const directory = join(workDirectory, 'db')
-  await mkdir(directory, { recursive: true })
+  await disk.makeDirectory(directory)
 
   const { restore, maxParallelism } = options
   restore.forEach(checkFormat)
   const whole = restore.find((reader) => isWhole(reader, options))
   await whole?.materialize(directory)
-  const table = await openTable(directory)
+  const table = await disk.open(directory)
   try {
     const stored =
       whole === undefined ? [] : decodeDirectory(table.getSync(statesKey), maxParallelism)
@@ -85,6 +84,7 @@ async function openStore(
       table,
       states,
       bounds,
+      disk,
       newDirectory,
       wake: () => {
         if (isOpen) options.wake()
@@ -95,7 +95,7 @@ async function openStore(
     } else {
       for (const reader of restore) {
         if (reader.handle.format === 'pages') await restorePages(store, reader)
-        else await restoreFiles(store, reader, { openTable, newDirectory, maxParallelism })
+        else await restoreFiles(store, reader, { disk, newDirectory, maxParallelism })
       }
     }
     isOpen = true

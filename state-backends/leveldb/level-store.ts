@@ -28,7 +28,7 @@ import { EngineError, InvariantError, assert, isEngineError } from '../../src/co
 import type { AnyKey } from '../../src/core/key.ts'
 import type { KeyGroupRange } from '../../src/core/key-group.ts'
 import { CellCache } from './cell-cache.ts'
-import type { DiskBatch, DiskTable } from './disk-table.ts'
+import type { DiskBatch, DiskTable, TableDisk } from './disk-table.ts'
 import { FileSnapshot } from './file-snapshot.ts'
 import { KeyState } from './key-cells.ts'
 import { PageSnapshot } from './page-snapshot.ts'
@@ -53,6 +53,7 @@ export interface StoreBounds {
 
 export interface LevelStoreOptions {
   readonly table: DiskTable
+  readonly disk: TableDisk
   readonly states: readonly StoredState[]
   readonly keyGroups: KeyGroupRange
   readonly maxParallelism: number
@@ -214,6 +215,11 @@ export class LevelStore implements KeyedStore, KeyAtHand, SnapshotHost {
     this.#roomWaiter?.()
     this.#roomWaiter = undefined
     if (this.#closing === undefined) this.#options.wake()
+  }
+
+  /** Part of `SnapshotHost`. */
+  get disk(): TableDisk {
+    return this.#options.disk
   }
 
   /** Part of `SnapshotHost`. */

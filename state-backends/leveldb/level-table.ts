@@ -21,7 +21,14 @@ import { Level } from 'level'
 import type { Iterator as LevelIterator } from 'level'
 import type { SnapshotSourceFile } from '../../src/contract/snapshot-storage.ts'
 import { EngineError } from '../../src/core/errors.ts'
-import type { DiskBatch, DiskCursor, DiskEntry, DiskRange, DiskTable } from './disk-table.ts'
+import type {
+  DiskBatch,
+  DiskCursor,
+  DiskEntry,
+  DiskRange,
+  DiskTable,
+  TableDisk,
+} from './disk-table.ts'
 import { liveLogs, logName, readManifest, tableName } from './manifest-files.ts'
 import { settleAll } from './settle-all.ts'
 import { readTablesUnmapped } from './table-mappings.ts'
@@ -51,6 +58,17 @@ const TABLES_MAPPED_MAX = 256
 type Database = Level<Buffer, Buffer>
 
 /** Opens the database in `directory`. Throws `STATE_STORAGE_FAILED`. */
+/** Tables on the real disk. */
+export function levelDisk(options: LevelTableOptions): TableDisk {
+  return {
+    open: (directory) => openLevelTable(directory, options),
+    async makeDirectory(path) {
+      await mkdir(path, { recursive: true })
+    },
+    remove: (path) => rm(path, { recursive: true, force: true }),
+  }
+}
+
 export async function openLevelTable(
   directory: string,
   options: LevelTableOptions,

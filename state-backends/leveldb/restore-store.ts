@@ -9,12 +9,11 @@
  *
  * Memory: one chunk of entries or one page, and what the store's bounds allow.
  */
-import { mkdir, rm } from 'node:fs/promises'
 import type { SnapshotReader } from '../../src/contract/snapshot-storage.ts'
 import type { AnyKey } from '../../src/core/key.ts'
 import { intersectRanges } from '../../src/core/key-group.ts'
 import { hashKey } from '../../src/core/key-hash.ts'
-import type { DiskCursor, DiskEntry, DiskTable, OpenTable } from './disk-table.ts'
+import type { DiskCursor, DiskEntry, DiskTable, TableDisk } from './disk-table.ts'
 import { CELL_PREFIX_BYTES, rangeOfGroups, readPrefix, statesKey } from './key-layout.ts'
 import type { LevelStore } from './level-store.ts'
 import { decodeSliceCell } from './slice-keys.ts'
@@ -28,7 +27,7 @@ const CHUNK_ENTRIES_MAX = 2000
 
 /** Where the files of a snapshot are opened. */
 export interface RestorePlace {
-  readonly openTable: OpenTable
+  readonly disk: TableDisk
   /** A directory that does not exist yet. */
   readonly newDirectory: (name: string) => string
   readonly maxParallelism: number
@@ -56,17 +55,17 @@ export async function restoreFiles(
   place: RestorePlace,
 ): Promise<void> {
   const directory = place.newDirectory('restore')
-  await mkdir(directory, { recursive: true })
+  await place.disk.makeDirectory(directory)
   try {
     await reader.materialize(directory)
-    const table = await place.openTable(directory)
+    const table = await place.disk.open(directory)
     try {
       await copyTable(store, table, reader, place.maxParallelism)
     } finally {
       await table.close()
     }
   } finally {
-    await rm(directory, { recursive: true, force: true })
+    await place.disk.remove(directory)
   }
 }
 

@@ -15,12 +15,13 @@ import type { KeyedSnapshot, SnapshotRequest } from '../../src/contract/state-ba
 import type { SnapshotHandle } from '../../src/contract/snapshot-storage.ts'
 import type { KeyGroupRange } from '../../src/core/key-group.ts'
 import { EngineError, isEngineError } from '../../src/core/errors.ts'
-import type { DiskTable } from './disk-table.ts'
+import type { DiskTable, TableDisk } from './disk-table.ts'
 import type { StoredState } from './state-directory.ts'
 
 /** The store as its snapshot sees it. */
 export interface SnapshotHost {
   readonly table: DiskTable
+  readonly disk: TableDisk
   readonly states: readonly StoredState[]
   readonly keyGroups: KeyGroupRange
   /** Writes on with what is sealed. `'flushed'`: all of it is on disk. */

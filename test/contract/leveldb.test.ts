@@ -20,6 +20,6 @@ stateBackendSuite('leveldb on a simulated disk', () => {
   let turns = 0
   return levelBackend({
     bounds: { cacheBytesMax: 20_000, dirtyBytesMax: 20_000 },
-    openTable: simulatedTables({ turns: () => (turns = (turns * 5 + 3) % 7) }),
+    disk: simulatedTables({ turns: () => (turns = (turns * 5 + 3) % 7) }),
   })
 })

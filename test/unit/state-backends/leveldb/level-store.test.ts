@@ -10,7 +10,7 @@ import type { DiskBatch } from '../../../../state-backends/leveldb/disk-table.ts
 import { leveldb } from '../../../../state-backends/leveldb/index.ts'
 import { levelBackend } from '../../../../state-backends/leveldb/level-backend.ts'
 import { TestSnapshotStorage } from '../../../support/snapshot-storage.ts'
-import { SimulatedTable } from './simulated-table.ts'
+import { SimulatedTable, simulatedTables } from './simulated-table.ts'
 
 const keyGroups = { start: 0, end: 8 }
 
@@ -195,12 +195,15 @@ describe('LevelStore', () => {
     const workDirectory = await mkdtemp(join(directory, 'work-'))
     const backend = levelBackend({
       bounds: { cacheBytesMax: 1e6, dirtyBytesMax: options.dirtyBytesMax ?? 100_000 },
-      openTable: async (path) => {
-        const { beforeWrite } = options
-        const disk = { turns: () => 2, ...(beforeWrite === undefined ? {} : { beforeWrite }) }
-        const table = await SimulatedTable.open(path, disk)
-        tables.push(table)
-        return table
+      disk: {
+        ...simulatedTables({ turns: () => 2 }),
+        async open(path) {
+          const { beforeWrite } = options
+          const disk = { turns: () => 2, ...(beforeWrite === undefined ? {} : { beforeWrite }) }
+          const table = await SimulatedTable.open(path, disk)
+          tables.push(table)
+          return table
+        },
       },
     })
     const store = await backend.open({

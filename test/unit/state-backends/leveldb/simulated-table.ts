@@ -3,7 +3,7 @@
  * loop apart, so whoever looks at what is in flight sees a torn state. It also holds its user to the rules of `DiskTable`.
  */
 import assert from 'node:assert/strict'
-import { mkdir, readFile, writeFile } from 'node:fs/promises'
+import { mkdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { SnapshotSourceFile } from '../../../../src/contract/snapshot-storage.ts'
 import { decodeValue, encodeValue } from '../../../../src/core/value-codec.ts'
@@ -13,7 +13,7 @@ import type {
   DiskEntry,
   DiskRange,
   DiskTable,
-  OpenTable,
+  TableDisk,
 } from '../../../../state-backends/leveldb/disk-table.ts'
 
 export interface SimulatedDisk {
@@ -23,8 +23,14 @@ export interface SimulatedDisk {
   readonly beforeWrite?: (batch: DiskBatch) => void
 }
 
-export function simulatedTables(disk: SimulatedDisk): OpenTable {
-  return (directory) => SimulatedTable.open(directory, disk)
+export function simulatedTables(disk: SimulatedDisk): TableDisk {
+  return {
+    open: (directory) => SimulatedTable.open(directory, disk),
+    async makeDirectory(path) {
+      await mkdir(path, { recursive: true })
+    },
+    remove: (path) => rm(path, { recursive: true, force: true }),
+  }
 }
 
 export class SimulatedTable implements DiskTable {
