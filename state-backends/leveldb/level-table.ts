@@ -57,7 +57,6 @@ const TABLES_MAPPED_MAX = 256
 
 type Database = Level<Buffer, Buffer>
 
-/** Opens the database in `directory`. Throws `STATE_STORAGE_FAILED`. */
 /** Tables on the real disk. */
 export function levelDisk(options: LevelTableOptions): TableDisk {
   return {
@@ -69,6 +68,7 @@ export function levelDisk(options: LevelTableOptions): TableDisk {
   }
 }
 
+/** Opens the database in `directory`. Throws `STATE_STORAGE_FAILED`. */
 export async function openLevelTable(
   directory: string,
   options: LevelTableOptions,

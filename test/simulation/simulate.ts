@@ -17,9 +17,13 @@ import { silentLogger } from '../../src/core/log.ts'
 import { JobCoordinator } from '../../src/job/job-coordinator.ts'
 import type { RestoreFrom } from '../../src/job/job-coordinator.ts'
 import { planExecution } from '../../src/plan/execution-plan.ts'
+import type { StateBackend } from '../../src/contract/state-backend.ts'
+import { levelBackend } from '../../state-backends/leveldb/level-backend.ts'
 import { memory } from '../../state-backends/memory/index.ts'
 import type { Sink } from 'millrace'
+import type { FileSystem } from '../../src/checkpoint/storage/file-system.ts'
 import { SimulatedSlot } from './simulated-slot.ts'
+import { simulatedTableDisk } from './simulated-tables.ts'
 import { World } from './world.ts'
 import type { Owner } from './world.ts'
 import { makeJob, makeWorkload, reference } from './workload.ts'
@@ -39,7 +43,7 @@ export const FAULTS = [
   'frozen slot',
   'zombie',
   'savepoint',
-  'savepoint removed',
+  'savepoint restored',
   'commit error',
 ] as const
 
@@ -89,6 +93,11 @@ class OutputStore {
   }
 }
 
+interface Savepoint {
+  readonly path: string
+  readonly checkpointId: number
+}
+
 /** A process of the job: a coordinator, its slots, and its view of the world. */
 interface SimulatedProcess {
   readonly owner: { isGone: boolean; isFrozen: boolean }
@@ -97,7 +106,6 @@ interface SimulatedProcess {
   phase: Phase
   /** Settles with what ended it. */
   ended: { readonly error: EngineError | undefined } | undefined
-  acks: number
 }
 
 export async function simulate(
@@ -121,21 +129,32 @@ class Simulation {
   #userErrors = 0
   #commitErrors = 0
   #checkpoints = 0
+  readonly #usesDisk: boolean
+  readonly #storeBounds: { readonly cacheBytesMax: number; readonly dirtyBytesMax: number }
   #fence = 0
   #lastReserved = 0
   #faultsLeft: number
   /** What is wrong with the output so far. */
   #wrong: string | undefined
-  #savepointPath: string | undefined
-  /** The store as it was when the savepoint's job had committed what came before it. */
+  #savepoint: Savepoint | undefined
   #isInSavepoint = false
+  /** The checkpoint directory, and the savepoint that was restored into it. */
+  #root = ROOT
+  #origin: string | undefined
+  #forks = 0
 
   constructor(seed: number, options: SimulationOptions) {
     this.#world = new World(seed, options)
     this.#workload = makeWorkload(this.#world.random)
     this.#expected = countRows(reference(this.#workload))
     this.#faultsLeft = this.#world.random.between(1, 4)
-    this.#process = this.#start({ kind: 'latest' })
+    this.#usesDisk = this.#world.random.chance(0.4)
+    this.#storeBounds = this.#world.random.pick([
+      { cacheBytesMax: 1, dirtyBytesMax: 1 },
+      { cacheBytesMax: 3000, dirtyBytesMax: 1500 },
+      { cacheBytesMax: 100_000, dirtyBytesMax: 50_000 },
+    ])
+    this.#process = this.#start()
   }
 
   async run(): Promise<SimulationResult> {
@@ -169,11 +188,11 @@ class Simulation {
       if (ended !== undefined) {
         if (ended.error === undefined) return
         if (!isExpected(ended.error)) throw ended.error
-        this.#process = this.#start({ kind: 'latest' })
+        this.#process = this.#start()
         continue
       }
       await this.#maybeFault()
-      if (world.random.chance(0.02)) await world.passTime(world.nowMs + world.random.between(1, 5))
+      if (world.random.chance(0.06)) await world.passTime(world.nowMs + world.random.between(1, 5))
       const isBusy = this.#stepSomeSubtask()
       const pending = world.pendingCount
       if (pending > 0 && (!isBusy || world.random.chance(0.5))) await world.happen()
@@ -224,35 +243,25 @@ class Simulation {
 
   // ---- processes
 
-  #start(
-    from: { readonly kind: 'latest' } | { readonly kind: 'savepoint'; readonly path: string },
-  ): SimulatedProcess {
+  #start(): SimulatedProcess {
     const { random } = this.#world
-    const owner = { isGone: false, isFrozen: false }
     const process: SimulatedProcess = {
-      owner,
+      owner: { isGone: false, isFrozen: false },
       slots: [],
       coordinator: undefined,
       phase: 'restoring',
       ended: undefined,
-      acks: 0,
     }
     const parallelism = random.between(1, 4)
     const slotCount = random.between(1, Math.min(3, parallelism))
-    const root = from.kind === 'latest' ? ROOT : `${ROOT}-${++this.#forks}`
-    this.#root = from.kind === 'latest' ? this.#root : root
-    this.#bringUp(process, from, { parallelism, slotCount }).catch((error: unknown) => {
+    this.#bringUp(process, { parallelism, slotCount }).catch((error: unknown) => {
       process.ended = { error: toEngineError(error) }
     })
     return process
   }
 
-  #forks = 0
-  #root = ROOT
-
   async #bringUp(
     process: SimulatedProcess,
-    from: { readonly kind: 'latest' } | { readonly kind: 'savepoint'; readonly path: string },
     scale: { readonly parallelism: number; readonly slotCount: number },
   ): Promise<void> {
     const world = this.#world
@@ -272,10 +281,17 @@ class Simulation {
       jobName: graph.name,
       lock: async () => this.#lock(owner),
     })
-    const restore: RestoreFrom =
-      from.kind === 'latest'
-        ? { kind: 'latest' }
-        : { kind: 'manifest', manifest: await loadSavepoint(files, from.path) }
+    const publish = store.publish.bind(store)
+    store.publish = (manifest, attempt) => {
+      process.phase = 'publishing'
+      return publish(manifest, attempt)
+    }
+    // whoever starts it says `latest` where there is a checkpoint, else the savepoint it came from
+    const isFirst = this.#origin !== undefined && (await store.list()).length === 0
+    const restore: RestoreFrom = isFirst
+      ? { kind: 'manifest', manifest: await loadSavepoint(files, this.#origin ?? '') }
+      : { kind: 'latest' }
+    const backend = this.#backend(files, owner)
     const bells = Array.from({ length: scale.slotCount }, () => new Doorbell(Doorbell.allocate()))
     const bounds = {
       framesInFlightMax: world.random.pick([1, 2, 8]),
@@ -293,7 +309,7 @@ class Simulation {
             slotIndex,
             slotCount: scale.slotCount,
             bells,
-            backend: memory,
+            backend,
             storage: new SnapshotDirectory({
               files,
               root: this.#root,
@@ -312,7 +328,7 @@ class Simulation {
       store,
       isCheckpointed: true,
       settings: {
-        intervalMs: world.random.pick([2, 5, 20]),
+        intervalMs: world.random.pick([2, 5, 12]),
         minPauseMs: 0,
         timeoutMs: 400,
         failuresMax: world.random.pick([0, 1, 3]),
@@ -342,6 +358,16 @@ class Simulation {
       },
     )
     await coordinator.start()
+  }
+
+  /** Memory, or the leveldb backend with a cache that is far too small. One for the life of the checkpoints. */
+  #backend(files: FileSystem, owner: Owner): StateBackend {
+    if (!this.#usesDisk) return memory
+    const world = this.#world
+    return levelBackend({
+      bounds: this.#storeBounds,
+      disk: simulatedTableDisk(files, (what, run) => world.operation(owner, what, run)),
+    })
   }
 
   /** A lock that the next process can always take: as if the file system had lost it. Only the fence holds a former owner off. */
@@ -409,7 +435,8 @@ class Simulation {
     const { random } = this.#world
     const process = this.#process
     if (this.#faultsLeft === 0 || !random.chance(this.#faultRate())) return
-    const fault = random.pick(FAULTS)
+    const goesBack = this.#savepoint !== undefined && random.chance(0.5)
+    const fault = goesBack ? 'savepoint restored' : random.pick(FAULTS)
     if (!(await this.#inflict(fault, process))) return
     this.#faults.push([fault, process.phase])
     this.#faultsLeft -= 1
@@ -419,6 +446,7 @@ class Simulation {
   /** Faults come evenly over the run, and not before there is something to lose. */
   #faultRate(): number {
     if (this.#checkpoints < 1) return 0.0005
+    if (this.#process.phase === 'ending' && this.#faults.length === 0) return 0.5
     return this.#process.phase === 'running' ? 0.004 : 0.02
   }
 
@@ -435,13 +463,13 @@ class Simulation {
         return true
       case 'process crash':
         this.#kill(process)
-        this.#process = this.#start({ kind: 'latest' })
+        this.#process = this.#start()
         return true
       case 'power loss':
         this.#kill(process)
         for (const zombie of this.#zombies.splice(0)) this.#kill(zombie)
         world.disk.crash()
-        this.#process = this.#start({ kind: 'latest' })
+        this.#process = this.#start()
         return true
       case 'disk error':
         world.failingOperations = world.random.between(1, 4)
@@ -461,7 +489,7 @@ class Simulation {
       case 'zombie':
         process.owner.isFrozen = true
         this.#zombies.push(process)
-        this.#process = this.#start({ kind: 'latest' })
+        this.#process = this.#start()
         world
           .scheduler({ isGone: false, isFrozen: false })
           .after(world.random.pick([1, 10, 30]), () => {
@@ -470,12 +498,16 @@ class Simulation {
         return true
       case 'savepoint':
         return this.#takeSavepoint(process)
-      case 'savepoint removed': {
-        if (this.#savepointPath === undefined) return false
-        const path = this.#savepointPath
-        this.#savepointPath = undefined
-        const nobody: Owner = { isGone: false, isFrozen: false }
-        void world.disk.view((what, run) => world.operation(nobody, what, run)).remove(path)
+      case 'savepoint restored': {
+        if (this.#savepoint === undefined) {
+          // there has to be one first
+          if (this.#takeSavepoint(process)) this.#faultsLeft += 1
+          return false
+        }
+        this.#kill(process)
+        for (const zombie of this.#zombies.splice(0)) this.#kill(zombie)
+        this.#rewind(this.#savepoint)
+        this.#process = this.#start()
         return true
       }
       case 'commit error':
@@ -484,19 +516,39 @@ class Simulation {
     }
   }
 
+  /** A savepoint belongs to whoever asked for it: some are kept to go on from, others removed at once. */
   #takeSavepoint(process: SimulatedProcess): boolean {
     if (this.#isInSavepoint || process.coordinator?.status !== 'running') return false
     this.#isInSavepoint = true
+    const world = this.#world
     process.coordinator.savepoint(SAVEPOINTS).then(
-      ({ path }) => {
+      ({ path = '', checkpointId }) => {
         this.#isInSavepoint = false
-        this.#savepointPath = path
+        if (world.random.chance(0.6)) {
+          this.#savepoint = { path, checkpointId }
+          return
+        }
+        const nobody: Owner = { isGone: false, isFrozen: false }
+        void world.disk.view((what, run) => world.operation(nobody, what, run)).remove(path)
       },
       () => {
         this.#isInSavepoint = false
       },
     )
     return true
+  }
+
+  /**
+   * Goes back to a savepoint, in a checkpoint directory of its own. The output goes back too, to what was committed before the
+   * savepoint: what the savepoint holds uncommitted comes back when it is restored.
+   */
+  #rewind({ path, checkpointId }: Savepoint): void {
+    for (const [name, epoch] of this.#store.epochs) {
+      if (epoch.checkpointId >= checkpointId) this.#store.epochs.delete(name)
+    }
+    this.#root = `${ROOT}-${++this.#forks}`
+    this.#origin = path
+    this.#savepoint = undefined
   }
 
   #kill(process: SimulatedProcess): void {

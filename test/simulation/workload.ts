@@ -23,6 +23,8 @@ export interface SimulatedEvent {
   readonly key: string
   readonly value: number
   readonly atMs: number
+  /** Makes records as large as frames in some runs. */
+  readonly note: string
 }
 
 /** An output row as text, so that rows compare. */
@@ -59,21 +61,23 @@ const GAP_MS = 60
 export function makeWorkload(random: Random): Workload {
   const hasLate = random.chance(0.4)
   const keyCount = random.pick([1, 3, 20, 200])
-  const eventCount = random.between(1000, 1600)
+  const eventCount = random.between(1000, 1400)
   const disorderMs = random.pick([0, 30, 150])
   const delayMs = hasLate ? Math.floor(disorderMs / 3) : disorderMs
+  const noteLength = random.pick([0, 0, 300, 2500])
   const events = Array.from({ length: eventCount }, (_, index) => ({
     index,
     key: `key-${random.below(keyCount)}`,
     value: random.between(-5, 100),
     atMs: index * STEP_MS - random.below(disorderMs + 1),
+    note: 'x'.repeat(random.below(noteLength + 1)),
   }))
   const count = random.between(1, 3)
   const pipelines = new Set<Pipeline>()
   while (pipelines.size < count) pipelines.add(random.pick(PIPELINES))
   return {
     events,
-    batchCount: random.between(1, 40),
+    batchCount: random.between(1, 12),
     splitCount: hasLate ? 1 : random.between(1, 3),
     delayMs,
     pipelines: [...pipelines],
