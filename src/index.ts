@@ -75,6 +75,7 @@ export type { JobResult, RunningJob, SavepointInfo } from './job/run.ts'
 export type { Placement, RunOptions } from './job/run-options.ts'
 export type { JobStatus } from './job/job-status.ts'
 export type { CheckpointOptions, RestartOptions } from './plan/job-definition.ts'
+export type { LevelDbOptions } from './contract/state-backend.ts'
 
 export { type } from './core/schema.ts'
 export type { Schema, SchemaResult } from './core/schema.ts'

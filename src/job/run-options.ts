@@ -1,6 +1,7 @@
 /** How a job is run, from what the job says and what its runner says. Pure but for the defaults of the machine. */
 import type { ChannelBounds } from '../channel/channel.ts'
 import { CHANNEL_BOUNDS_DEFAULT } from '../channel/channel.ts'
+import type { LevelDbOptions } from '../contract/state-backend.ts'
 import { ms, positiveMs } from '../core/duration.ts'
 import type { Duration } from '../core/duration.ts'
 import { EngineError } from '../core/errors.ts'
@@ -46,6 +47,7 @@ export interface ResolvedOptions {
   readonly threads: number
   readonly module: URL | undefined
   readonly state: 'memory' | 'leveldb'
+  readonly leveldb: LevelDbOptions
   readonly directory: string | undefined
   readonly settings: CheckpointSettings | undefined
   readonly exactlyOnce: boolean
@@ -82,6 +84,7 @@ export function resolveOptions(
     threads,
     module: options.module,
     state: merged.state ?? 'memory',
+    leveldb: merged.leveldb ?? {},
     directory: checkpoints?.directory,
     settings: checkpoints === undefined ? undefined : resolveCheckpoints(checkpoints),
     exactlyOnce: (checkpoints?.guarantee ?? 'exactly-once') === 'exactly-once',

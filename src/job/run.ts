@@ -185,6 +185,7 @@ async function bringUp(
     const from = await restoreFrom(resolved, store)
     const setup: SlotSetup = {
       state: resolved.state,
+      leveldb: resolved.leveldb,
       checkpoints:
         store instanceof CheckpointDirectory
           ? { root: store.root, work: store.workDirectory }

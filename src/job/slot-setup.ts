@@ -5,11 +5,12 @@ import { nullSnapshotStorage } from '../checkpoint/null-store.ts'
 import { nodeFileSystem } from '../checkpoint/storage/node-file-system.ts'
 import { SnapshotDirectory } from '../checkpoint/storage/snapshot-directory.ts'
 import type { SnapshotStorage } from '../contract/snapshot-storage.ts'
-import type { StateBackend } from '../contract/state-backend.ts'
+import type { LevelDbOptions, StateBackend } from '../contract/state-backend.ts'
 
 /** Plain data: it crosses threads. */
 export interface SlotSetup {
   readonly state: 'memory' | 'leveldb'
+  readonly leveldb: LevelDbOptions
   /** The checkpoint directory and the place for working files; undefined where nothing is kept. */
   readonly checkpoints: { readonly root: string; readonly work: string } | undefined
   /** Where working files go that no checkpoint needs: a directory of this process. */
@@ -27,7 +28,7 @@ export interface SlotParts {
 export async function slotParts(setup: SlotSetup, slotIndex: number): Promise<SlotParts> {
   const base = setup.checkpoints?.work ?? setup.scratch
   return {
-    backend: await loadBackend(setup.state),
+    backend: await loadBackend(setup),
     storage:
       setup.checkpoints === undefined
         ? nullSnapshotStorage
@@ -42,11 +43,11 @@ export async function slotParts(setup: SlotSetup, slotIndex: number): Promise<Sl
   }
 }
 
-async function loadBackend(state: SlotSetup['state']): Promise<StateBackend> {
-  switch (state) {
+async function loadBackend(setup: SlotSetup): Promise<StateBackend> {
+  switch (setup.state) {
     case 'memory':
       return (await import('../../state-backends/memory/index.ts')).memory
     case 'leveldb':
-      return (await import('../../state-backends/leveldb/index.ts')).leveldb()
+      return (await import('../../state-backends/leveldb/index.ts')).leveldb(setup.leveldb)
   }
 }

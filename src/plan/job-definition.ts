@@ -1,4 +1,5 @@
 /** A job as every room but the API knows it: a name, defaults, and a function that makes its graph. */
+import type { LevelDbOptions } from '../contract/state-backend.ts'
 import type { Duration } from '../core/duration.ts'
 import type { JobGraph } from './job-graph.ts'
 
@@ -19,6 +20,8 @@ export interface JobDefaults {
   readonly maxParallelism?: number
   /** Default `'memory'`. */
   readonly state?: 'memory' | 'leveldb'
+  /** With `state: 'leveldb'`: how much memory it takes. */
+  readonly leveldb?: LevelDbOptions
   /** Default: none; a job without a directory restarts empty. */
   readonly checkpoints?: CheckpointOptions
   /** Default: exponential from 1 s to 1 min with checkpoints, else none. */

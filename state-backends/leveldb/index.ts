@@ -1,28 +1,10 @@
 /** Keyed state on disk: for state that is larger than memory. */
-import type { StateBackend } from '../../src/contract/state-backend.ts'
+import type { LevelDbOptions, StateBackend } from '../../src/contract/state-backend.ts'
 import { EngineError } from '../../src/core/errors.ts'
 import { levelBackend } from './level-backend.ts'
 import { levelDisk } from './level-table.ts'
 
-/** How much memory each store takes; there is one for each subtask of an operator with keyed state. */
-export interface LevelDbOptions {
-  /** Cells kept in memory. Default: 64 MiB. */
-  readonly cacheBytesMax?: number
-  /**
-   * Changes not written yet. When it is reached the subtask takes no input until the disk has caught up. Default: half of
-   * `cacheBytesMax`.
-   */
-  readonly dirtyBytesMax?: number
-  /** Blocks of the database kept uncompressed. Default: 8 MiB. */
-  readonly blockCacheBytes?: number
-  /** The database's own buffer for writes; it takes twice that. Default: 4 MiB. */
-  readonly writeBufferBytes?: number
-  /**
-   * Table files of 2 MiB that the database keeps open. Default: 1500, of about 30 KB of memory each; 256 where tables can't but be
-   * mapped into memory (Windows).
-   */
-  readonly tablesOpenMax?: number
-}
+export type { LevelDbOptions }
 
 const mebibyte = 1024 * 1024
 
