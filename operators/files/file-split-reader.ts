@@ -48,7 +48,7 @@ export class FileSplitReader<T> implements SplitReader {
   /** Up to where chunks have been read. */
   #fetchedTo: number
   #fetching: Promise<void> | undefined
-  #failure: unknown
+  #failure: Error | undefined
   #isAwaited = false
   #isEnded = false
   #isClosed = false
@@ -223,7 +223,7 @@ export class FileSplitReader<T> implements SplitReader {
     await file?.close()
   }
 
-  #toFailure(error: unknown): unknown {
+  #toFailure(error: unknown): Error {
     if (isEngineError(error)) return error
     const { path } = this.#options
     const text = error instanceof Error ? error.message : String(error)

@@ -44,6 +44,7 @@ export function keyWindow<T, A>(
     isKeyed: true,
     emits: result.emits,
     keepsValues: result.aggregator.keepsValues !== false,
+    // oxlint-disable-next-line typescript/unbound-method -- compared by its text only
     functions: [windows.assign, ...result.functions],
     sides: ['late', ...(result.sides ?? [])],
     states: [

@@ -230,7 +230,7 @@ interface Route {
   /** Subtask of each key group. */
   readonly routes: Int32Array
   byHash(hash: number): number
-  byValue(value: unknown): number
+  readonly byValue: (value: unknown) => number
 }
 
 function routeOf({

@@ -101,7 +101,8 @@ async function copyEntries(
   for (const { key, value } of entries) {
     const { stateId } = readPrefix(key)
     const state = states.get(stateId)
-    switch (state?.layout) {
+    if (state === undefined) continue // of a state that the job no longer has
+    switch (state.layout) {
       case 'key':
       case 'page':
         key.writeUInt16BE(state.id, CELL_PREFIX_BYTES - 2)

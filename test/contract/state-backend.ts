@@ -507,7 +507,7 @@ interface CompletedSnapshot {
 class Wakes {
   count = 0
   #onWake: (() => void) | undefined
-  #failure: unknown
+  #failure: Error | undefined
 
   readonly wake = (): void => {
     this.count++
@@ -516,7 +516,7 @@ class Wakes {
 
   /** The store has failed; whoever waits learns of it. */
   readonly fail = (error: unknown): void => {
-    this.#failure = error
+    this.#failure = error instanceof Error ? error : new Error('the store failed', { cause: error })
     this.wake()
   }
 

@@ -33,6 +33,8 @@ async function recordsOf(topic: string): Promise<KafkaRecord<string, string>[]> 
   return (await run.all()).map(({ value }) => value)
 }
 
+const byText = (a: unknown, b: unknown): number => (String(a) < String(b) ? -1 : 1)
+
 describe('kafkaSink', { skip, timeout: 120_000 }, () => {
   before(async () => {
     bootstrap = (await sharedKafka()).bootstrap
@@ -49,8 +51,8 @@ describe('kafkaSink', { skip, timeout: 120_000 }, () => {
     await run.prepare()
     const second = (await recordsOf(topic)).map(({ value }) => value)
 
-    assert.deepEqual(first.sort(), numbered(0, 500))
-    assert.deepEqual(second.sort(), numbered(0, 700))
+    assert.deepEqual(first.toSorted(byText), numbered(0, 500))
+    assert.deepEqual(second.toSorted(byText), numbered(0, 700))
   })
 
   test('an epoch without records is durable at once', async () => {
@@ -91,7 +93,11 @@ describe('kafkaSink', { skip, timeout: 120_000 }, () => {
 
     const records = await recordsOf(topic)
     assert.equal(records.length, 80)
-    assert.deepEqual([...new Set(records.map(({ partition }) => partition))].sort(), [0, 1, 2, 3])
+    const partitions = new Set(records.map(({ partition }) => partition))
+    assert.deepEqual(
+      [...partitions].toSorted((a, b) => a - b),
+      [0, 1, 2, 3],
+    )
   })
 
   test('writes topic, partition, headers and time as the options say, record by record', async () => {

@@ -40,6 +40,7 @@ test('an object with more fields and a map with more entries than 16 bits count 
 })
 
 test('fields named as JavaScript names its own do not change how the object is written', () => {
+  // oxlint-disable-next-line unicorn/no-thenable -- as a record may
   assertComesBack({ constructor: 1, toJSON: 'text', hasOwnProperty: false, then: null })
   assertComesBack({ nested: [{ toJSON: {}, constructor: { name: 'Map' } }] })
   assertComesBack({ length: 3, 0: 'a' })

@@ -186,5 +186,5 @@ test('commits the offsets of a checkpoint only where there is a group', async ()
       ['b-c-1', 3],
     ],
   )
-  assert.equal(enumeratorOf({}).enumerator.onCheckpointComplete, undefined)
+  assert.equal(typeof enumeratorOf({}).enumerator.onCheckpointComplete, 'undefined')
 })

@@ -259,7 +259,7 @@ describe('a Kafka reader', { timeout: 60_000 }, () => {
     run.open('a', 1)
     await until(() => run.client.fetches.length > 0)
 
-    split.close?.()
+    await split.close?.()
     const { length } = run.client.fetches
     await until(() => run.client.fetches.length > length + 2)
 

@@ -53,7 +53,8 @@ test('plans show where a source begins and ends', () => {
     ...valid,
     topics: /^a/,
     group: 'g',
-    ...{ startAt: { offsets: { 'a-0': 5n } }, endAt: { timestampMs: 7 } },
+    startAt: { offsets: { 'a-0': 5n } },
+    endAt: { timestampMs: 7 },
   })
   assert.deepEqual(source.details, {
     brokers: 'localhost:9092',
