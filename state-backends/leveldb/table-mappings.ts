@@ -16,8 +16,10 @@
  *  - One thread of a process holds the mappings; the others find its path locked, which LevelDB keeps by process. When that thread has
  *    ended, the next one that opens a store takes them.
  *  - Nothing depends on it but memory and speed: where it fails, tables are mapped, and callers keep fewer of them open.
+ *  - An open that finds the path locked has made files there all the same (LevelDB begins its log first), maybe while the holder
+ *    removes the directory. So both remove what they made, and neither minds what the other leaves.
  */
-import { link, mkdtemp, readdir, rename, rm, stat, writeFile } from 'node:fs/promises'
+import { link, mkdtemp, readdir, rename, rm, rmdir, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Level } from 'level'
@@ -66,9 +68,29 @@ async function hold(): Promise<boolean> {
     return true
   } catch (error) {
     // Another thread has it, or it can't be done here: going on is safe, see the header.
-    return isLocked(error)
+    const isHeld = isLocked(error)
+    if (isHeld) await removeMadeByOpen(directory)
+    return isHeld
   } finally {
-    if (isMade || holder !== undefined) await rm(directory, { recursive: true, force: true })
+    if (isMade || holder !== undefined) await removeAll(directory)
+  }
+}
+
+async function removeAll(directory: string): Promise<void> {
+  try {
+    await rm(directory, { recursive: true, force: true, maxRetries: 5, retryDelay: 10 })
+  } catch {
+    // another thread has just made files in it, and removes them
+  }
+}
+
+/** Removes what an open in vain has made, and the directory if that was all there was. */
+async function removeMadeByOpen(directory: string): Promise<void> {
+  try {
+    for (const name of ['LOCK', 'LOG', 'LOG.old']) await rm(join(directory, name), { force: true })
+    await rmdir(directory)
+  } catch {
+    // the thread that has it is not done with its files, and removes them
   }
 }
 
