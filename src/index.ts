@@ -24,6 +24,10 @@ export { fromArray } from '../operators/sources/from-array.ts'
 export { customWatermarks, monotonous, outOfOrder } from '../operators/sources/watermarks.ts'
 export { printSink } from '../operators/sinks/print.ts'
 export { arraySink, mapSink } from '../operators/sinks/array.ts'
+export { bytes } from '../operators/formats/bytes.ts'
+export { json } from '../operators/formats/json.ts'
+export { messagePack } from '../operators/formats/message-pack.ts'
+export { text } from '../operators/formats/text.ts'
 export { session, sliding, tumbling } from '../operators/window/assigners.ts'
 export {
   aggregator,

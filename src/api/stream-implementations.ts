@@ -54,7 +54,7 @@ export class EnvImplementation<P> implements Env<P> {
         kind: 'source',
         source,
         timestampMs: timestampMs as ((value: unknown) => number) | undefined,
-        watermarks: (watermarks ?? monotonous()) as WatermarkStrategy,
+        watermarks: (watermarks ?? source.watermarks ?? monotonous()) as WatermarkStrategy,
         idleAfterMs: idleAfter === undefined ? undefined : positiveMs(idleAfter, 'idleAfter'),
       },
       [],

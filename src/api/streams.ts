@@ -48,7 +48,7 @@ export interface StatelessOptions extends OperatorOptions {
 export interface SourceOptions<T> extends OperatorOptions {
   /** Event time of a record. Default: the source's own timestamp (Kafka's), else the time of arrival. */
   readonly timestampMs?: (value: T) => number
-  /** Default `monotonous()`. One generator per split; the minimum counts. */
+  /** Default: the source's own, else `monotonous()`. One generator per split; the minimum counts. */
   readonly watermarks?: WatermarkStrategy<T>
   /** A split without records for so long no longer holds the watermark back. Default: never. */
   readonly idleAfter?: Duration

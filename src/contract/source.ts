@@ -26,6 +26,8 @@ export interface Source<out T> {
   readonly isBounded: boolean
   /** Options as plans show them; no secrets. */
   readonly details?: Readonly<Record<string, string | number | boolean>>
+  /** How the watermark follows its records where the job does not say. Default: `monotonous()`. */
+  readonly watermarks?: WatermarkStrategy
   /** The coordinator's side. */
   enumerator(context: EnumeratorContext): SplitEnumerator
   /** The side of one subtask. */
