@@ -149,7 +149,14 @@ class TestRun {
     })
     const bounds = CHANNEL_BOUNDS_DEFAULT
     const parts = await slotParts(
-      { state: 'memory', checkpoints: undefined, scratch: '', exactlyOnce: true, bounds },
+      {
+        state: 'memory',
+        leveldb: {},
+        checkpoints: undefined,
+        scratch: '',
+        exactlyOnce: true,
+        bounds,
+      },
       0,
     )
     const { clock, scheduler } = this.#time
