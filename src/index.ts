@@ -75,7 +75,7 @@ export type { Format } from './contract/format.ts'
 export type { Pane, PaneOf, TimeWindow, Window, WindowFunction } from './contract/window.ts'
 
 export { run, start } from './job/run.ts'
-export type { JobResult, RunningJob, SavepointInfo } from './job/run.ts'
+export type { JobResult, RestoredFrom, RunningJob, SavepointInfo } from './job/run.ts'
 export type { Placement, RunOptions } from './job/run-options.ts'
 export type { JobStatus } from './job/job-status.ts'
 export type { CheckpointOptions, RestartOptions } from './plan/job-definition.ts'

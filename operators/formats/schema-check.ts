@@ -1,6 +1,6 @@
 /** A decoded value against the schema of its format. */
-import type { Schema, SchemaIssue } from '../../src/core/schema.ts'
-import { isUnchecked, validate } from '../../src/core/schema.ts'
+import type { Schema } from '../../src/core/schema.ts'
+import { isUnchecked, issueText, validate } from '../../src/core/schema.ts'
 
 /**
  * The function that makes a decoded value one of `schema`: the schema's output, or an Error that lists every issue with its
@@ -17,14 +17,4 @@ export function checkedBy<T>(schema: Schema<T> | undefined): (value: unknown) =>
 
 function unchecked(value: unknown): unknown {
   return value
-}
-
-function issueText({ message, path }: SchemaIssue): string {
-  if (path === undefined || path.length === 0) return message
-  return `${path.reduce(pathText, '').replace(/^\./, '')}: ${message}`
-}
-
-function pathText(path: string, step: PropertyKey | { readonly key: PropertyKey }): string {
-  const key = typeof step === 'object' ? step.key : step
-  return typeof key === 'number' ? `${path}[${key}]` : `${path}.${String(key)}`
 }

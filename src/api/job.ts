@@ -2,7 +2,7 @@
 import type { Duration } from '../core/duration.ts'
 import { EngineError } from '../core/errors.ts'
 import type { Schema } from '../core/schema.ts'
-import { isUnchecked, validate } from '../core/schema.ts'
+import { isUnchecked, issueText, validate } from '../core/schema.ts'
 import type { ExplainFormat } from '../plan/explain.ts'
 import { explainPlan } from '../plan/explain.ts'
 import { planExecution } from '../plan/execution-plan.ts'
@@ -101,7 +101,7 @@ function decodeParams<P>(jobName: string, schema: Schema<P> | undefined, params:
   if (schema === undefined || isUnchecked(schema)) return params as P
   const result = validate(schema, params)
   if (result.issues === undefined) return result.value
-  const list = result.issues.map(({ message }) => `\n  ${message}`).join('')
+  const list = result.issues.map((issue) => `\n  ${issueText(issue)}`).join('')
   throw new EngineError(
     'PARAMS_INVALID',
     `The parameters of job '${jobName}' are not right:${list}`,

@@ -57,3 +57,14 @@ export function validate<T>(schema: Schema<T>, value: unknown): SchemaResult<T> 
   }
   return result
 }
+
+/** An issue as text: where in the value it is, like `a[0].b`, and what it is. */
+export function issueText({ message, path }: SchemaIssue): string {
+  if (path === undefined || path.length === 0) return message
+  return `${path.reduce(pathText, '').replace(/^\./, '')}: ${message}`
+}
+
+function pathText(path: string, step: PropertyKey | { readonly key: PropertyKey }): string {
+  const key = typeof step === 'object' ? step.key : step
+  return typeof key === 'number' ? `${path}[${key}]` : `${path}.${String(key)}`
+}

@@ -47,6 +47,8 @@ export interface CheckpointSettings {
 export interface CompletedCheckpoint {
   readonly checkpointId: number
   readonly kind: 'checkpoint' | 'savepoint'
+  /** When it was published. */
+  readonly completedAtMs: number
   readonly durationMs: number
   readonly bytes: number
   /** Of savepoints: where it lies. */
@@ -322,10 +324,11 @@ export class CheckpointCoordinator {
     running.isPublishing = true
     running.cancelTimer()
     try {
+      const completedAtMs = clock.now()
       const manifest = running.pending.manifest({
         jobName,
         lineage: lineage(),
-        completedAtMs: clock.now(),
+        completedAtMs,
         maxParallelism,
         isSelfContained: running.isSelfContained,
       })
@@ -335,6 +338,7 @@ export class CheckpointCoordinator {
       const completed: CompletedCheckpoint = {
         checkpointId: mark.checkpointId,
         kind: mark.kind,
+        completedAtMs,
         durationMs: clock.elapsed() - running.startedMs,
         bytes: bytesOf(manifest),
         ...(running.directory === undefined ? {} : { path: running.directory }),

@@ -501,7 +501,7 @@ export class JobCoordinator {
       return
     }
     logger.warn(`${error.message}; restarting in ${decision.delayMs} ms`)
-    this.figures.onRestart()
+    this.figures.onRestart({ message: error.message, atMs: clock.now() })
     if (this.#status !== 'stopping') this.#move('restarting')
     for (const region of regions) {
       for (const dealer of this.#dealersOf(region)) dealer.pause()

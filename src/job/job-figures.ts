@@ -1,7 +1,6 @@
 /** The figures of a job as its slots tell them, summed up. */
 import type { ExecutionPlan } from '../plan/execution-plan.ts'
-import { nameOf } from '../plan/job-graph.ts'
-import type { GraphNode } from '../plan/job-graph.ts'
+import { taskName } from '../plan/execution-plan.ts'
 import type { NamedFigures } from '../runtime/slot-protocol.ts'
 import type { CompletedCheckpoint } from './checkpoint-coordinator.ts'
 
@@ -17,6 +16,7 @@ export interface FigureTotals {
 export interface TaskFigures {
   readonly taskId: number
   readonly name: string
+  readonly parallelism: number
   readonly recordsIn: number
   readonly recordsOut: number
   /** The lowest of its subtasks. */
@@ -28,6 +28,9 @@ export class JobFigures {
   checkpoints = 0
   restarts = 0
   lastCheckpoint: CompletedCheckpoint | undefined
+  lastSavepoint: CompletedCheckpoint | undefined
+  /** What the last restart was for. */
+  lastFailure: { readonly message: string; readonly atMs: number } | undefined
   readonly #plan: ExecutionPlan
   /** The last word of each subtask of each attempt: attempts that are over keep counting. */
   readonly #last = new Map<string, NamedFigures>()
@@ -43,12 +46,17 @@ export class JobFigures {
   }
 
   onCheckpoint(checkpoint: CompletedCheckpoint): void {
-    if (checkpoint.kind === 'checkpoint') this.checkpoints += 1
+    if (checkpoint.kind === 'savepoint') {
+      this.lastSavepoint = checkpoint
+      return
+    }
+    this.checkpoints += 1
     this.lastCheckpoint = checkpoint
   }
 
-  onRestart(): void {
+  onRestart(failure: { readonly message: string; readonly atMs: number }): void {
     this.restarts += 1
+    this.lastFailure = failure
   }
 
   totals(): FigureTotals {
@@ -77,7 +85,8 @@ export class JobFigures {
         all.reduce((total, figures) => total + pick(figures), 0)
       return {
         taskId: task.id,
-        name: task.nodes.map((node: GraphNode) => nameOf(node)).join(' -> '),
+        name: taskName(task),
+        parallelism: task.parallelism,
         recordsIn: sum((figures) => figures.recordsIn + figures.recordsRead),
         recordsOut: sum((figures) => figures.recordsOut),
         watermarkMs: Math.min(...all.map((figures) => figures.watermarkMs), Infinity),

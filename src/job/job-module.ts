@@ -1,23 +1,20 @@
-/** Loading a job's module: its default export is the job. TypeScript is stripped of its types on every version of Node. */
-import { extname } from 'node:path'
+/** Loading a job's module: its default export is the job. How it is found and read: module-rules.ts. */
+import { fileURLToPath } from 'node:url'
 import { EngineError, isEngineError } from '../core/errors.ts'
 import type { JobDefinition } from '../plan/job-definition.ts'
-import { registerTypeScript } from './typescript-loader.ts'
+import { registerModuleHooks } from './module-loader.ts'
 
 export async function loadJobModule(module: URL): Promise<JobDefinition> {
-  if (/^\.[mc]?ts$/.test(extname(module.pathname))) registerTypeScript()
+  registerModuleHooks()
   let loaded: { readonly default?: unknown }
   try {
     loaded = (await import(module.href)) as { readonly default?: unknown }
   } catch (error) {
     if (isEngineError(error)) throw error
-    const why = error instanceof Error ? error.message : String(error)
     throw new EngineError(
       'JOB_MODULE_INVALID',
-      `The job ${module.pathname} could not be loaded: ${why}`,
-      {
-        cause: error,
-      },
+      `The job ${fileURLToPath(module)} could not be loaded: ${reasonOf(error)}`,
+      { cause: error },
     )
   }
   const job = loaded.default
@@ -26,6 +23,13 @@ export async function loadJobModule(module: URL): Promise<JobDefinition> {
   }
   throw new EngineError(
     'JOB_MODULE_INVALID',
-    `The module ${module.pathname} has no job as its default export; end it with: export default job('name', (env) => { … })`,
+    `The module ${fileURLToPath(module)} has no job as its default export; end it with: export default job('name', (env) => { … })`,
   )
+}
+
+/** What went wrong, with the line of the source where Node tells it (syntax errors have it only on top of their stack). */
+function reasonOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error)
+  const place = /^file:\/\/\S+:\d+$/.exec(error.stack?.split('\n', 1)[0] ?? '')
+  return place === null ? error.message : `${error.message} (${place[0]})`
 }

@@ -52,6 +52,8 @@ export interface JobResult {
 export interface RunningJob extends AsyncDisposable {
   readonly name: string
   readonly status: JobStatus
+  /** Settles when its beginning is settled, `restored` is known, and its threads come up; rejects with what prevents that. */
+  readonly started: Promise<void>
   /** Settles once: with the totals, or with the error that ended the job. */
   readonly finished: Promise<JobResult>
   /** Takes a savepoint below `directory`; the job goes on. */
@@ -65,8 +67,18 @@ export interface RunningJob extends AsyncDisposable {
   /** What it has done so far. */
   readonly figures: JobFigures
   /** What it was restored from; undefined before it is known, and where it began with nothing. */
-  readonly restored:
-    { readonly checkpointId: number; readonly mapping: readonly string[] } | undefined
+  readonly restored: RestoredFrom | undefined
+}
+
+/** What a job began with. */
+export interface RestoredFrom {
+  readonly kind: 'checkpoint' | 'savepoint'
+  readonly checkpointId: number
+  /** Of the job that took it. */
+  readonly jobName: string
+  readonly completedAtMs: number
+  /** A line for each operator: what it found. */
+  readonly mapping: readonly string[]
 }
 
 /**
@@ -102,6 +114,7 @@ const scheduler: Scheduler = {
 
 class StartedJob implements RunningJob {
   readonly name: string
+  readonly started: Promise<void>
   readonly finished: Promise<JobResult>
   readonly #coordinator: Promise<JobCoordinator>
   #known: JobCoordinator | undefined
@@ -110,9 +123,12 @@ class StartedJob implements RunningJob {
   constructor(job: JobDefinition, options: RunOptions & Placement & { readonly params?: unknown }) {
     this.name = job.name
     this.#coordinator = bringUp(job, options)
+    this.started = this.#coordinator.then((coordinator) => {
+      this.#known = coordinator
+    })
+    this.started.catch(() => {})
     this.finished = this.#coordinator.then(
       async (coordinator) => {
-        this.#known = coordinator
         options.signal?.addEventListener('abort', () => void coordinator.cancel())
         if (options.signal?.aborted === true) void coordinator.cancel()
         return resultOf(await coordinator.finished)
@@ -137,9 +153,9 @@ class StartedJob implements RunningJob {
 
   get restored(): RunningJob['restored'] {
     const restored = this.#known?.restored
-    return restored === undefined
-      ? undefined
-      : { checkpointId: restored.manifest.checkpointId, mapping: restored.mapping }
+    if (restored === undefined) return undefined
+    const { kind, checkpointId, jobName, completedAtMs } = restored.manifest
+    return { kind, checkpointId, jobName, completedAtMs, mapping: restored.mapping }
   }
 
   async savepoint(directory: string): Promise<SavepointInfo> {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { Schema } from '../../../src/core/schema.ts'
-import { isUnchecked, type, validate } from '../../../src/core/schema.ts'
+import { isUnchecked, issueText, type, validate } from '../../../src/core/schema.ts'
 
 const positive: Schema<number> = {
   '~standard': {
@@ -40,4 +40,12 @@ test('a schema that answers with a promise is refused, also when the promise rej
   }
   // a rejection that nobody handles fails this test
   await new Promise((resolve) => setImmediate(resolve))
+})
+
+test('an issue says where in the value it is', () => {
+  assert.equal(issueText({ message: 'is missing' }), 'is missing')
+  assert.equal(
+    issueText({ message: 'is not positive', path: ['a', { key: 0 }] }),
+    'a[0]: is not positive',
+  )
 })
