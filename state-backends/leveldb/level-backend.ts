@@ -14,7 +14,7 @@ import type {
   KeyedStoreOptions,
   StateBackend,
 } from '../../src/contract/state-backend.ts'
-import { EngineError, toEngineError } from '../../src/core/errors.ts'
+import { EngineError, isEngineError } from '../../src/core/errors.ts'
 import { sameRange } from '../../src/core/key-group.ts'
 import type { DiskCursor, DiskEntry, DiskRange, DiskTable, TableDisk } from './disk-table.ts'
 import { LEVEL_FORMAT } from './file-snapshot.ts'
@@ -49,10 +49,17 @@ export function levelBackend({ bounds, disk }: LevelBackendOptions): StateBacken
         return await openStore(options, bounds, disk)
       } catch (error) {
         const { operatorUid, subtaskIndex } = options
-        throw toEngineError(error).at({ operatorUid, subtaskIndex })
+        throw (isEngineError(error) ? error : openFailed(error)).at({ operatorUid, subtaskIndex })
       }
     },
   }
+}
+
+function openFailed(cause: unknown): EngineError {
+  const text = cause instanceof Error ? cause.message : String(cause)
+  return new EngineError('STATE_STORAGE_FAILED', `The state on disk can't be opened: ${text}`, {
+    cause,
+  })
 }
 
 async function openStore(
