@@ -6,6 +6,7 @@
  *  - `publish` is one conditional create that fails for an owner that was superseded (`FENCED`) and for an id that exists.
  *  - Until `publish` returns, a checkpoint does not exist; afterwards it survives any crash.
  */
+import type { SinkLedger } from '../contract/sink.ts'
 import type { Fence } from '../core/ids.ts'
 import type { Manifest } from './manifest.ts'
 
@@ -21,6 +22,12 @@ export interface CheckpointStore {
   reserve(): Promise<number>
   /** Throws `FENCED` where another owner has come; asked before commits too. */
   checkOwner(): Promise<void>
+  /** Whether output of this line of checkpoints is this job's to commit or to end. */
+  ownsLineage(lineage: string): Promise<boolean>
+  /** From now on it is. Durable when it settles. */
+  takeLineage(lineage: string): Promise<void>
+  /** What the sink of this uid keeps whatever checkpoint is restored. */
+  ledger(operatorUid: string): SinkLedger
   publish(manifest: Manifest, attempt: string): Promise<void>
   /** Forgets a checkpoint and its data. */
   discard(checkpointId: number): Promise<void>

@@ -31,6 +31,9 @@ export function nullCheckpointStore(): CheckpointStore {
       return lastId
     },
     async checkOwner() {},
+    ownsLineage: async () => true,
+    async takeLineage() {},
+    ledger: () => ({ entries: async () => [], add: refuse, owns: async () => true }),
     async publish() {},
     async discard() {},
     async sweep() {},

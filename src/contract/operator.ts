@@ -205,4 +205,6 @@ export interface SnapshotPoint {
 export interface OperatorSnapshot {
   readonly items: readonly unknown[]
   readonly durable?: Promise<void>
+  /** Whether items are completed until `durable` settles; then they are taken as they are after it. */
+  readonly isCompletedLater?: boolean
 }

@@ -9,6 +9,10 @@
  *  4. After a restore `commit` is called again for all committables of the checkpoint. So **commit is idempotent**.
  *
  * A sink that leaves out `commit` is at-least-once if `prepare`'s `durable` waits for what was written, else it promises nothing.
+ *
+ * Where what was staged can be lost without the engine's doing (a transaction that a broker ends after its time), or has to be looked
+ * after as a whole, a sink brings a **coordinator's side** beside its writers (`SinkCoordinator`). Then the commits of a restore are made
+ * there, before any subtask is deployed, and step 4 does not happen in the writers.
  */
 import type { ChangeKind } from '../core/change.ts'
 import type { Logger } from '../core/log.ts'
@@ -27,6 +31,8 @@ export interface Sink<in T, in C extends ChangeKind = 'insert'> {
   readonly details?: Readonly<Record<string, string | number | boolean>>
   /** Whether it works in worker threads too. False: it needs the caller's thread (`arraySink`). Default true. */
   readonly needsCallingThread?: boolean
+  /** The coordinator's side, for sinks that need one. Made once per run of the job, on its main thread. */
+  coordinator?(context: SinkCoordinatorContext): SinkCoordinator
   /** Runs once per subtask. Before the first `write`, committables of the checkpoint have been committed. */
   open(context: SinkContext): SinkWriter | Promise<SinkWriter>
 }
@@ -36,6 +42,8 @@ export interface SinkContext {
   readonly operatorUid: string
   readonly subtaskIndex: number
   readonly parallelism: number
+  /** The line of checkpoints that the job takes: within one, checkpoint ids never repeat. Letters, digits and '-'. */
+  readonly lineage: string
   /** Unique among all starts and restarts of the job, so that what they stage never meets. Letters, digits and '-'. */
   readonly attempt: string
   /** Whether the job takes checkpoints. If not, epochs end only with the job, and nothing is committed before. */
@@ -44,7 +52,10 @@ export interface SinkContext {
   readonly logger: Logger
   readonly signal: AbortSignal
   readonly mailbox: Mailbox
-  /** Committables of the restored checkpoint that fell to this subtask, oldest first. They are about to be committed. */
+  /**
+   * Committables of the restored checkpoint that fell to this subtask, oldest first. They are about to be committed. None where
+   * the sink has a coordinator's side.
+   */
   readonly restored: readonly Committable[]
   /** Fails the subtask from a callback. */
   fail(error: unknown): void
@@ -73,8 +84,70 @@ export interface SinkWriter {
 
 /** What `prepare` leaves behind. */
 export interface PreparedEpoch {
-  /** What `commit` will be given; undefined where there is nothing to commit. In the value model. */
+  /**
+   * What `commit` will be given; undefined where there is nothing to commit. In the value model. It may be completed (the same object)
+   * until `durable` has settled.
+   */
   readonly committable?: unknown
   /** Settles when what was written would survive a crash of this process. */
   readonly durable?: Promise<void>
+}
+
+/**
+ * A sink as a whole, on the coordinator's thread. Called at each start and restart of its subtasks, while none of them lives:
+ *  1. `examine`, with the unconfirmed epochs of the checkpoint that is about to be restored. It changes nothing. If epochs are lost, the
+ *     engine may choose an earlier checkpoint and ask again.
+ *  2. `settle`, once the checkpoint is chosen. When it returns, all its epochs are visible, and nothing else that former runs have
+ *     begun is ever going to be.
+ * Both may reject; a retryable error is tried again as the job's restart strategy says.
+ */
+export interface SinkCoordinator {
+  examine(epochs: readonly RestoredEpoch[]): Promise<readonly EpochOutcome[]>
+  settle(epochs: readonly RestoredEpoch[], lineage: string): Promise<void>
+  close?(): Promise<void>
+}
+
+export interface SinkCoordinatorContext {
+  readonly jobName: string
+  readonly operatorUid: string
+  readonly parallelism: number
+  /** As in `SinkContext`. */
+  readonly isCheckpointed: boolean
+  /** How often checkpoints are begun; undefined where only those are taken that are asked for. */
+  readonly checkpointIntervalMs: number | undefined
+  readonly clock: Clock
+  readonly logger: Logger
+  readonly signal: AbortSignal
+  readonly ledger: SinkLedger
+}
+
+/** A committable of the restored checkpoint, with the subtask that prepared it; of one subtask in order. */
+export interface RestoredEpoch extends Committable {
+  readonly subtaskIndex: number
+}
+
+/**
+ * What became of an epoch. `'open'`: `settle` can make it visible. `'committed'`: it is. `'lost'`: it never can be. `'unknown'`: it is
+ * either committed or lost, and nothing is left that tells which. `detail` tells what and where, for people: topics, offsets.
+ */
+export interface EpochOutcome {
+  readonly subtaskIndex: number
+  readonly checkpointId: number
+  readonly state: 'open' | 'committed' | 'lost' | 'unknown'
+  readonly detail: string
+}
+
+/**
+ * What a sink has to know of its former runs whatever checkpoint is restored, and where there is none. Kept with the checkpoints.
+ *
+ * It belongs to the job's present hold on its checkpoint directory: in a directory that was copied, what the original wrote is not
+ * seen, unless the job was started with `claim`.
+ */
+export interface SinkLedger {
+  /** In the order of `add`; in the value model of JSON. */
+  entries(): Promise<readonly unknown[]>
+  /** Durable when it settles. */
+  add(entry: unknown): Promise<void>
+  /** Whether output of this line of checkpoints is this job's to commit or to end: no other job can be running that takes it. */
+  owns(lineage: string): Promise<boolean>
 }

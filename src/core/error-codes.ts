@@ -51,6 +51,10 @@ export const errorCodes = {
   SAVEPOINT_MISMATCH: 'job',
   SAVEPOINT_FAILED: 'engine, retryable',
   MAX_PARALLELISM_CHANGED: 'job',
+  OUTPUT_LOST: 'environment',
+  OUTPUT_UNKNOWN: 'environment',
+  OUTPUT_PARTLY_COMMITTED: 'environment',
+  OUTPUT_OF_OTHER_JOB: 'environment',
   STATE_STORAGE_FAILED: 'environment, retryable',
 
   // running
@@ -76,6 +80,8 @@ export const errorCodes = {
   KAFKA_TOPIC_UNKNOWN: 'environment',
   KAFKA_OFFSET_OUT_OF_RANGE: 'environment',
   KAFKA_NOT_AUTHORIZED: 'environment',
+  KAFKA_TIMEOUT_REFUSED: 'job',
+  KAFKA_TRANSACTION_LOST: 'environment, retryable',
   KAFKA_FAILED: 'environment, retryable',
 } as const
 

@@ -12,7 +12,7 @@
  *
  * Invariants
  *  - At most one is between 1 and 3.
- *  - No checkpoint before n goes while commits of n are unconfirmed.
+ *  - No checkpoint before n goes while commits of n are unconfirmed, and none is begun by itself.
  *  - While subtasks are restarted none is begun, and one that was under way is given up or, if it was being published, done.
  */
 import type { CheckpointMark } from '../checkpoint/alignment.ts'
@@ -126,6 +126,12 @@ export class CheckpointCoordinator {
     }
   }
 
+  /** A checkpoint that can never be restored and was discarded. */
+  forget(checkpointId: number): void {
+    const index = this.#published.findIndex((each) => each.checkpointId === checkpointId)
+    if (index >= 0) this.#published.splice(index, 1)
+  }
+
   /** All subtasks run: begins or goes on taking checkpoints. */
   resume(): void {
     this.#isBlocked = false
@@ -195,6 +201,7 @@ export class CheckpointCoordinator {
     if (confirmation.missing.size > 0) return
     this.#confirmation = undefined
     confirmation.done.resolve()
+    this.#schedule()
     void this.#expire()
   }
 
@@ -428,6 +435,8 @@ export class CheckpointCoordinator {
     )
     this.#cancelTimer = scheduler.after(Math.max(0, nextMs - clock.elapsed()), () => {
       if (this.#current !== undefined || this.#isHeld || this.#isBlocked) return
+      // what sinks hold open for unconfirmed checkpoints is bounded: the confirmation begins the next
+      if (this.#confirmation !== undefined) return
       // failures are counted where they happen
       this.takeCheckpoint().catch(() => {})
     })

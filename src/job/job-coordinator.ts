@@ -19,10 +19,12 @@ import { CHANNEL_BOUNDS_DEFAULT } from '../channel/channel.ts'
 import type { ChannelBounds } from '../channel/channel.ts'
 import { allocateRing } from '../channel/ring.ts'
 import type { CheckpointStore } from '../checkpoint/checkpoint-store.ts'
+import { decideLostOutput } from '../checkpoint/lost-output.ts'
+import type { OnPartialCommit, SinkOutcome } from '../checkpoint/lost-output.ts'
 import type { Manifest } from '../checkpoint/manifest.ts'
 import { subtaskId } from '../checkpoint/pending-checkpoint.ts'
 import { planRestore } from '../checkpoint/restore-plan.ts'
-import type { RestorePlan, RestoreTarget } from '../checkpoint/restore-plan.ts'
+import type { OperatorRestore, RestorePlan, RestoreTarget } from '../checkpoint/restore-plan.ts'
 import { Deferred } from '../core/deferred.ts'
 import { EngineError, assert, fromErrorData, toEngineError } from '../core/errors.ts'
 import type { Logger } from '../core/log.ts'
@@ -41,6 +43,7 @@ import { JobFigures } from './job-figures.ts'
 import type { JobStatus } from './job-status.ts'
 import { isOver, moveStatus } from './job-status.ts'
 import { RestartPolicy } from './restart-strategy.ts'
+import { SinkRecovery } from './sink-recovery.ts'
 import type { OpenSlot, Scheduler, SlotLink } from './slot-link.ts'
 import { SplitDealer } from './split-dealer.ts'
 
@@ -62,6 +65,10 @@ export interface JobCoordinatorOptions {
   readonly restart: RestartOptions
   readonly from: RestoreFrom
   readonly allowNonRestoredState: boolean
+  /** What to do where output of the checkpoint is lost in part. Default: stop with a report. */
+  readonly onPartialCommit?: OnPartialCommit
+  /** Whether output of another job that the restored checkpoint names is this one's now. Default false. */
+  readonly claim?: boolean
   readonly bounds?: ChannelBounds
   readonly clock: Clock
   readonly scheduler: Scheduler
@@ -101,6 +108,7 @@ export class JobCoordinator {
   readonly figures: JobFigures
   readonly #options: JobCoordinatorOptions
   readonly #checkpoints: CheckpointCoordinator
+  readonly #sinks: SinkRecovery
   readonly #policy: RestartPolicy
   readonly #regions: Region[]
   readonly #dealers: SplitDealer[] = []
@@ -159,6 +167,14 @@ export class JobCoordinator {
         }),
       )
     }
+    this.#sinks = new SinkRecovery({
+      plan,
+      store,
+      isCheckpointed: options.isCheckpointed,
+      checkpointIntervalMs: options.settings?.intervalMs,
+      clock,
+      logger,
+    })
     this.#checkpoints = new CheckpointCoordinator({
       jobName: plan.graph.name,
       lineage: () => this.#lineage,
@@ -250,10 +266,8 @@ export class JobCoordinator {
   }
 
   async #prepare(): Promise<void> {
-    const { store, from, newLineage } = this.#options
-    this.#first = await this.#chooseRestore(from)
-    const isNewLine = this.#first === undefined || from.kind === 'manifest' || this.#fellBack
-    this.#lineage = isNewLine ? newLineage() : (this.#first as RestorePlan).manifest.lineage
+    const { store, from } = this.#options
+    this.#first = await this.#recover(from, this.#regions)
     await store.sweep(new Set())
     const published = await Promise.all(
       (await store.list()).map((id) => store.load(id).catch(() => undefined)),
@@ -265,6 +279,82 @@ export class JobCoordinator {
   }
 
   #fellBack = false
+
+  /**
+   * What the regions begin with. When it settles, all output that this covers is visible, and the line of checkpoints is known: a new one
+   * unless the newest checkpoint of this very job goes on.
+   */
+  async #recover(from: RestoreFrom, regions: readonly Region[]): Promise<RestorePlan | undefined> {
+    const { store, claim = false } = this.#options
+    for (;;) {
+      const plan = await this.#chooseRestore(from)
+      if (claim && plan !== undefined) await store.takeLineage(plan.manifest.lineage)
+      const outcomes = await this.#sinks.examine(plan?.manifest)
+      const lost = plan === undefined ? [] : await this.#lostOutput(plan, from, outcomes, regions)
+      if (lost === undefined) continue
+      await this.#chooseLineage(plan, from, regions)
+      try {
+        await this.#sinks.settle(plan?.manifest, {
+          lineage: this.#lineage,
+          regions: new Set(regions.map(({ index }) => index)),
+          lost,
+        })
+        return plan
+      } catch (error) {
+        // it was there when it was looked for and is lost now: what is to be done is decided again
+        if (toEngineError(error).code !== 'KAFKA_TRANSACTION_LOST') throw error
+      }
+    }
+  }
+
+  async #chooseLineage(
+    plan: RestorePlan | undefined,
+    from: RestoreFrom,
+    regions: readonly Region[],
+  ): Promise<void> {
+    const { store, newLineage } = this.#options
+    const former = plan?.manifest.lineage
+    const goesOn =
+      former !== undefined &&
+      from.kind === 'latest' &&
+      !this.#fellBack &&
+      (await store.ownsLineage(former))
+    this.#fellBack = false
+    const isPart = regions.length < this.#regions.length
+    if (this.#lineage === '') this.#lineage = goesOn ? former : newLineage()
+    // while some regions run on, the line goes on with them
+    else if (!goesOn && !isPart) this.#lineage = newLineage()
+    await store.takeLineage(this.#lineage)
+  }
+
+  /** What of the output is given up; undefined where another checkpoint has to be chosen. Throws what the user has to decide. */
+  async #lostOutput(
+    { manifest: { checkpointId } }: RestorePlan,
+    from: RestoreFrom,
+    outcomes: readonly SinkOutcome[],
+    regions: readonly Region[],
+  ): Promise<readonly SinkOutcome[] | undefined> {
+    const { store, logger, onPartialCommit = 'fail' } = this.#options
+    // regions that run on are ahead of an earlier checkpoint
+    const canGoBack = from.kind === 'latest' && regions.length === this.#regions.length
+    const ids = canGoBack ? await store.list() : []
+    const formerId = ids.filter((id) => id < checkpointId).at(-1)
+    const decision = decideLostOutput({ checkpointId, formerId, outcomes, onPartialCommit })
+    switch (decision.kind) {
+      case 'restore':
+        return decision.lost
+      case 'stop':
+        throw decision.error
+      case 'go-back':
+        logger.warn(
+          `Checkpoint ${checkpointId} is given up, and the job goes back to ${formerId ?? ''}: ${decision.because}`,
+        )
+        await store.discard(checkpointId)
+        this.#checkpoints.forget(checkpointId)
+        this.#fellBack = true
+        return undefined
+    }
+  }
 
   /** The checkpoint to begin with: checked, planned, its mapping logged. */
   async #chooseRestore(from: RestoreFrom): Promise<RestorePlan | undefined> {
@@ -410,11 +500,14 @@ export class JobCoordinator {
       }
     }
     const restores: UidRestore[] = []
-    for (const [uid, subtasks] of region.restored?.operators ?? []) restores.push({ uid, subtasks })
+    for (const [uid, subtasks] of region.restored?.operators ?? []) {
+      restores.push({ uid, subtasks: this.#sinks.has(uid) ? subtasks.map(withoutItems) : subtasks })
+    }
     this.#sendAll({
       kind: 'deploy',
       region: region.index,
       attempt: region.attempt,
+      lineage: this.#lineage,
       restores,
       rings,
     })
@@ -537,7 +630,21 @@ export class JobCoordinator {
 
   async #restart(regions: readonly Region[]): Promise<void> {
     if (this.#isClosing) return
-    const latest = this.#options.isCheckpointed ? await this.#latest() : undefined
+    let latest: RestorePlan | undefined
+    try {
+      latest = await this.#recover(await this.#latest(), regions)
+    } catch (cause) {
+      const error = toEngineError(cause)
+      const { clock, scheduler, logger } = this.#options
+      const decision = error.retryable ? this.#policy.onFailure(clock.elapsed()) : undefined
+      if (decision?.kind !== 'restart') throw error
+      logger.warn(`${error.message}; trying again in ${decision.delayMs} ms`)
+      scheduler.after(decision.delayMs, () => {
+        this.#restart(regions).catch((last: unknown) => this.#end('failed', toEngineError(last)))
+      })
+      return
+    }
+    if (this.#isClosing) return
     for (const region of regions) {
       region.restored = latest
       region.phase = 'waiting'
@@ -545,12 +652,13 @@ export class JobCoordinator {
     this.#deployWaiting()
   }
 
-  /** The newest whole checkpoint; what the job was started from where it has taken none. */
-  async #latest(): Promise<RestorePlan | undefined> {
-    const hasOwn = (await this.#options.store.list()).length > 0
-    if (!hasOwn) return this.#first
-    const isFromElsewhere = this.#options.from.kind !== 'latest' && this.figures.checkpoints === 0
-    return isFromElsewhere ? this.#first : this.#chooseRestore({ kind: 'latest' })
+  /** Where the newest whole checkpoint is; what the job was started from where it has taken none. */
+  async #latest(): Promise<RestoreFrom> {
+    const { store, from, isCheckpointed } = this.#options
+    if (!isCheckpointed) return { kind: 'none' }
+    const hasOwn = (await store.list()).length > 0
+    const isFromElsewhere = from.kind !== 'latest' && this.figures.checkpoints === 0
+    return hasOwn && !isFromElsewhere ? { kind: 'latest' } : from
   }
 
   // ---- ending
@@ -644,7 +752,13 @@ export class JobCoordinator {
   ): Promise<void> {
     if (isOver(this.#status) || this.#isClosing) return
     this.#isClosing = true
-    const parts = [this.#checkpoints, ...this.#slots, ...this.#dealers, this.#options.store]
+    const parts = [
+      this.#checkpoints,
+      ...this.#slots,
+      ...this.#dealers,
+      this.#sinks,
+      this.#options.store,
+    ]
     for (const part of parts) {
       try {
         await part?.close()
@@ -690,6 +804,10 @@ export class JobCoordinator {
     }
     return names
   }
+}
+
+function withoutItems({ watermarkMs, keyed }: OperatorRestore): OperatorRestore {
+  return { watermarkMs, keyed }
 }
 
 /** Everything of a plan that may find state. */

@@ -2,6 +2,7 @@
 import type { ChannelBounds } from '../channel/channel.ts'
 import { CHANNEL_BOUNDS_DEFAULT } from '../channel/channel.ts'
 import type { LevelDbOptions } from '../contract/state-backend.ts'
+import type { OnPartialCommit } from '../checkpoint/lost-output.ts'
 import { ms, positiveMs } from '../core/duration.ts'
 import type { Duration } from '../core/duration.ts'
 import { EngineError } from '../core/errors.ts'
@@ -24,6 +25,16 @@ export interface RunOptions extends JobDefaults {
   readonly from?: 'latest' | 'none' | (string & {})
   /** With `from: 'none'`: forget the checkpoints that are there. */
   readonly force?: boolean
+  /**
+   * Where output of the newest checkpoint was lost in part (a transaction timed out while the job was down): go on without it, or
+   * go back and write all of it again. Default `'fail'`: stop with a report of topics and offsets.
+   */
+  readonly onPartialCommit?: OnPartialCommit
+  /**
+   * The job whose checkpoint directory was copied, or whose savepoint is restored, is over for good: its unfinished output is this
+   * job's to end. Default false: what another job has begun is left alone.
+   */
+  readonly claim?: boolean
   /** Cancels the job. */
   readonly signal?: AbortSignal
   /** Where the engine says what it does. Default: nowhere. */
@@ -55,6 +66,8 @@ export interface ResolvedOptions {
   readonly from: string
   readonly force: boolean
   readonly allowNonRestoredState: boolean
+  readonly onPartialCommit: OnPartialCommit
+  readonly claim: boolean
   readonly bounds: ChannelBounds
 }
 
@@ -94,6 +107,8 @@ export function resolveOptions(
     from: merged.from ?? 'latest',
     force: merged.force ?? false,
     allowNonRestoredState: merged.allowNonRestoredState ?? false,
+    onPartialCommit: checkPartialCommit(merged.onPartialCommit ?? 'fail'),
+    claim: merged.claim ?? false,
     bounds: { ...CHANNEL_BOUNDS_DEFAULT, ...options.channels },
   }
 }
@@ -117,6 +132,14 @@ function resolveCheckpoints(options: CheckpointOptions): CheckpointSettings {
       1,
     ),
   }
+}
+
+function checkPartialCommit(choice: OnPartialCommit): OnPartialCommit {
+  if (choice === 'fail' || choice === 'accept-loss' || choice === 'accept-duplicates') return choice
+  throw new EngineError(
+    'OPTION_INVALID',
+    `onPartialCommit must be fail, accept-loss or accept-duplicates, but is '${String(choice)}'`,
+  )
 }
 
 function checkRestart(restart: RestartOptions): RestartOptions {

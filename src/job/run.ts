@@ -220,6 +220,8 @@ async function bringUp(
       restart: resolved.restart,
       from,
       allowNonRestoredState: resolved.allowNonRestoredState,
+      onPartialCommit: resolved.onPartialCommit,
+      claim: resolved.claim,
       bounds: resolved.bounds,
       clock: systemClock,
       scheduler,
@@ -244,6 +246,7 @@ async function openStore(job: JobDefinition, options: ResolvedOptions): Promise<
     files: nodeFileSystem,
     root: resolve(options.directory),
     jobName: job.name,
+    claim: options.claim,
     lock: acquireOwnerLock,
   })
 }

@@ -15,6 +15,7 @@ import type { Counter } from '../core/metrics.ts'
 
 export interface SinkOperatorOptions {
   readonly sink: Sink<never, never>
+  readonly lineage: string
   readonly attempt: string
   readonly isCheckpointed: boolean
   readonly fail: (error: unknown) => void
@@ -33,6 +34,7 @@ export async function openSink(
     operatorUid: context.operatorUid,
     subtaskIndex: context.subtaskIndex,
     parallelism: context.parallelism,
+    lineage: options.lineage,
     attempt: options.attempt,
     isCheckpointed: options.isCheckpointed,
     clock: context.clock,
@@ -85,7 +87,8 @@ class SinkOperator implements OperatorInstance {
   snapshot({ checkpointId }: SnapshotPoint): OperatorSnapshot {
     const { committable, durable } = this.#writer.prepare?.(checkpointId) ?? {}
     if (committable !== undefined) this.#pending.push({ checkpointId, data: committable })
-    return { items: [...this.#pending], ...(durable === undefined ? {} : { durable }) }
+    const items = [...this.#pending]
+    return durable === undefined ? { items } : { items, durable, isCompletedLater: true }
   }
 
   onCheckpointComplete(checkpointId: number): void {

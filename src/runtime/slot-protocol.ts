@@ -15,6 +15,8 @@ export type SlotCommand =
       readonly region: number
       /** Unique among all deployments of the job. */
       readonly attempt: string
+      /** The line of checkpoints that the job takes. */
+      readonly lineage: string
       readonly restores: readonly UidRestore[]
       /** Shared memory of channels that lead to or come from other slots, by channel id. */
       readonly rings: ReadonlyMap<string, SharedArrayBuffer>

@@ -216,6 +216,7 @@ export class Slot {
       subtaskIndex,
       maxParallelism: plan.maxParallelism,
       attempt: command.attempt,
+      lineage: command.lineage,
       channels: channels.into(task, subtaskIndex),
       makeOutput: (exchange, parts) => channels.output(exchange, subtaskIndex, parts),
       restore: new Map(

@@ -24,6 +24,7 @@ import type { CheckpointMark } from '../checkpoint/alignment.ts'
 import { decodeItems, encodeItems } from '../checkpoint/manifest.ts'
 import type { OperatorAck, SubtaskAck } from '../checkpoint/pending-checkpoint.ts'
 import type { OperatorRestore } from '../checkpoint/restore-plan.ts'
+import type { OperatorSnapshot } from '../contract/operator.ts'
 import type { SnapshotStorage } from '../contract/snapshot-storage.ts'
 import type { Split } from '../contract/source.ts'
 import type { KeyedSnapshot, KeyedStore, StateBackend } from '../contract/state-backend.ts'
@@ -82,6 +83,7 @@ export interface SubtaskOptions {
   readonly subtaskIndex: number
   readonly maxParallelism: number
   readonly attempt: string
+  readonly lineage: string
   readonly channels: readonly InputChannel[]
   readonly makeOutput: (
     exchange: Exchange,
@@ -297,6 +299,7 @@ export class Subtask {
           throw new EngineError('INVARIANT_BROKEN', 'Only sinks are opened so')
         return openSink(context, {
           sink: node.sink,
+          lineage: this.options.lineage,
           attempt: this.options.attempt,
           isCheckpointed: this.options.isCheckpointed,
           fail: (error) => this.#fail(error),
@@ -549,10 +552,18 @@ export class Subtask {
     })
     const durable: Promise<void>[] = []
     const operators: OperatorAck[] = []
-    for (const node of this.#chain.nodes) {
+    for (const [index, node] of this.#chain.nodes.entries()) {
       const part = this.#snapshotOperator(node, mark)
-      if (part.durable !== undefined) durable.push(part.durable)
       operators.push(part.ack)
+      const { durable: settled, laterItems } = part
+      if (settled === undefined) continue
+      durable.push(
+        laterItems === undefined
+          ? settled
+          : settled.then(() => {
+              operators[index] = { ...part.ack, items: encodeItems(laterItems) }
+            }),
+      )
     }
     const barrier: Barrier = {
       kind: 'barrier',
@@ -571,16 +582,22 @@ export class Subtask {
   #snapshotOperator(
     node: OperatorNode,
     mark: CheckpointMark,
-  ): { readonly ack: OperatorAck; readonly durable: Promise<void> | undefined } {
+  ): {
+    readonly ack: OperatorAck
+    readonly durable: Promise<void> | undefined
+    readonly laterItems: readonly unknown[] | undefined
+  } {
     this.#site.index = node.index
     const graphNode = node.node
-    const snapshot =
+    const snapshot: OperatorSnapshot | undefined =
       graphNode.kind === 'source'
         ? { items: this.#source?.snapshot() ?? [] }
         : node.instance?.snapshot?.(mark)
-    const items = snapshot?.items ?? []
+    const isLater = snapshot?.isCompletedLater === true && snapshot.items.length > 0
+    const items = isLater ? [] : (snapshot?.items ?? [])
     return {
-      durable: snapshot !== undefined && 'durable' in snapshot ? snapshot.durable : undefined,
+      durable: snapshot?.durable,
+      laterItems: isLater ? snapshot.items : undefined,
       ack: {
         uid: uidOf(graphNode),
         type: typeOf(graphNode),

@@ -107,6 +107,7 @@ export class FakeSinkContext implements SinkContext {
   readonly subtaskIndex: number
   readonly parallelism: number
   readonly attempt: string
+  readonly lineage = 'line'
   readonly restored: readonly Committable[]
   readonly isCheckpointed = true
   readonly clock: Clock = stoppedClock

@@ -3,6 +3,7 @@
  *
  *   <root>/job                        name of the job that the directory belongs to
  *   <root>/owner/, <root>/fence       see owner-lock.ts
+ *   <root>/ledger                     see ledger-file.ts
  *   <root>/manifests/<checkpoint>     one file per complete checkpoint
  *   <root>/data/<checkpoint>-<attempt>/
  *   <root>/work/                      working files of the running process, of no use to the next
@@ -20,12 +21,14 @@
 import { dirname, isAbsolute, join, relative } from 'node:path'
 import { crc32 } from 'node:zlib'
 import type { SnapshotHandle } from '../../contract/snapshot-storage.ts'
+import type { SinkLedger } from '../../contract/sink.ts'
 import { EngineError } from '../../core/errors.ts'
 import type { Fence } from '../../core/ids.ts'
 import type { Manifest } from '../manifest.ts'
 import { decodeManifest, encodeManifest } from '../manifest.ts'
 import type { CheckpointStore } from '../checkpoint-store.ts'
 import type { FileSystem } from './file-system.ts'
+import { LedgerFile } from './ledger-file.ts'
 import type { OwnerLock } from './owner-lock.ts'
 import { unusable } from './owner-lock.ts'
 import { dataDirectory } from './snapshot-directory.ts'
@@ -36,6 +39,8 @@ export interface CheckpointDirectoryOptions {
   readonly files: FileSystem
   readonly root: string
   readonly jobName: string
+  /** Whether what the directory was copied from is over, so that its unfinished output is this job's. Default false. */
+  readonly claim?: boolean
   /** Takes the lock once the directory is there. */
   readonly lock: (files: FileSystem, root: string) => Promise<OwnerLock>
 }
@@ -45,10 +50,12 @@ export class CheckpointDirectory implements CheckpointStore {
   readonly workDirectory: string
   readonly #files: FileSystem
   readonly #lock: OwnerLock
+  readonly #ledger: LedgerFile
 
-  private constructor(files: FileSystem, root: string, lock: OwnerLock) {
+  private constructor(files: FileSystem, root: string, lock: OwnerLock, ledger: LedgerFile) {
     this.#files = files
     this.#lock = lock
+    this.#ledger = ledger
     this.root = root
     this.workDirectory = join(root, 'work', String(lock.fence))
   }
@@ -63,7 +70,8 @@ export class CheckpointDirectory implements CheckpointStore {
       lock = await options.lock(files, root)
       await claimForJob(files, root, jobName)
       await files.remove(join(root, 'work'))
-      const store = new CheckpointDirectory(files, root, lock)
+      const ledger = await LedgerFile.open(files, root, { claim: options.claim ?? false })
+      const store = new CheckpointDirectory(files, root, lock, ledger)
       await files.makeDirectory(store.workDirectory)
       await files.sync(root)
       await files.sync(dirname(root))
@@ -104,6 +112,18 @@ export class CheckpointDirectory implements CheckpointStore {
 
   checkOwner(): Promise<void> {
     return this.#lock.check()
+  }
+
+  async ownsLineage(lineage: string): Promise<boolean> {
+    return this.#ledger.owns(lineage)
+  }
+
+  takeLineage(lineage: string): Promise<void> {
+    return this.#ledger.take(lineage)
+  }
+
+  ledger(operatorUid: string): SinkLedger {
+    return this.#ledger.of(operatorUid)
   }
 
   async publish(manifest: Manifest, attempt: string): Promise<void> {

@@ -24,6 +24,11 @@ export interface FileSystem {
   copy(from: string, to: string, bytes?: number): Promise<void>
   /** Bytes of a file; undefined if it does not exist. */
   size(path: string): Promise<number | undefined>
+  /**
+   * What tells a file or directory from a copy of it, and stays when it is renamed. Left out where nothing does: then every
+   * directory counts as the original.
+   */
+  identity?(path: string): Promise<string>
   /** Removes a file or a directory with all it holds; nothing happens if it does not exist. */
   remove(path: string): Promise<void>
 }

@@ -49,6 +49,8 @@ export const nodeFileSystem: FileSystem = {
     }
   },
 
+  identity: async (path) => String((await fs.stat(path, { bigint: true })).ino),
+
   remove: (path) => fs.rm(path, { recursive: true, force: true }),
 }
 

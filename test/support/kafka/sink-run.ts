@@ -25,6 +25,7 @@ export class SinkRun<T> {
       subtaskIndex: 0,
       parallelism: 1,
       attempt: 'a',
+      lineage: 'line',
       isCheckpointed: true,
       clock: machineClock,
       logger: run.logger,
