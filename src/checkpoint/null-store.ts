@@ -1,6 +1,6 @@
 /**
  * Checkpoints of a job that keeps none: its last one still ends the epochs of its sinks and makes them commit, but nothing of it
- * can be restored.
+ * can be restored. Such a job may be started from a checkpoint or savepoint of another place all the same.
  */
 import type {
   SnapshotHandle,
@@ -44,12 +44,9 @@ export function nullCheckpointStore(): CheckpointStore {
   }
 }
 
-/** Snapshots that are written nowhere. */
-export const nullSnapshotStorage: SnapshotStorage = {
-  writer: (target) => new NullWriter(target),
-  reader() {
-    throw new EngineError('CHECKPOINTS_NOT_CONFIGURED', 'The job keeps no checkpoints')
-  },
+/** Snapshots that are written nowhere. What the job was started from is read like any other: by `reader`. */
+export function nullSnapshotStorage(reader: SnapshotStorage['reader']): SnapshotStorage {
+  return { writer: (target) => new NullWriter(target), reader }
 }
 
 class NullWriter implements SnapshotWriter {

@@ -27,17 +27,18 @@ export interface SlotParts {
 
 export async function slotParts(setup: SlotSetup, slotIndex: number): Promise<SlotParts> {
   const base = setup.checkpoints?.work ?? setup.scratch
+  const snapshots = new SnapshotDirectory({
+    files: nodeFileSystem,
+    root: setup.checkpoints?.root ?? setup.scratch,
+    work: join(base, `slot-${slotIndex}`),
+    pages: 'database',
+  })
   return {
     backend: await loadBackend(setup),
     storage:
       setup.checkpoints === undefined
-        ? nullSnapshotStorage
-        : new SnapshotDirectory({
-            files: nodeFileSystem,
-            root: setup.checkpoints.root,
-            work: join(setup.checkpoints.work, `slot-${slotIndex}`),
-            pages: 'database',
-          }),
+        ? nullSnapshotStorage((handle) => snapshots.reader(handle))
+        : snapshots,
     workDirectory: (attempt, operatorUid, subtaskIndex) =>
       join(base, 'state', attempt, `${operatorUid}-${subtaskIndex}`),
   }

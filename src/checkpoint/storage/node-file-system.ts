@@ -54,6 +54,8 @@ export const nodeFileSystem: FileSystem = {
   remove: (path) => fs.rm(path, { recursive: true, force: true }),
 }
 
+/** Whether nothing is there, be it that a name above it is no directory. */
 function isMissing(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && error.code === 'ENOENT'
+  if (!(error instanceof Error && 'code' in error)) return false
+  return error.code === 'ENOENT' || error.code === 'ENOTDIR'
 }
