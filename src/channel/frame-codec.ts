@@ -14,7 +14,8 @@
  * Invariants
  *  - What a consumer reads equals what was written exactly (value model), whatever shape it had.
  *  - A record that leaves the learned shapes is written in the canonical encoding; shapes are widened and learned, at most
- *    `SHAPES_MAX` of them an edge.
+ *    `SHAPES_MAX` of them an edge. Records whose nested objects differ get a shape each (a union of types in a field), up
+ *    to `VARIANTS_MAX`; then the field that differs is written in the canonical encoding.
  */
 import { InvariantError } from '../core/errors.ts'
 import { canGenerateCode } from '../core/generated-code.ts'
@@ -22,7 +23,7 @@ import type { RecordBatch } from '../core/record-batch.ts'
 import { decodeValue, encodeValue } from '../core/value-codec.ts'
 import type { StreamElement } from './channel.ts'
 import type { RecordShape } from './record-shape.ts'
-import { sameNames, shapeOf, widen } from './record-shape.ts'
+import { sameNames, sameStructure, shapeOf, widen } from './record-shape.ts'
 import type { RowReader, RowSink, RowSource, RowWriter } from './shape-codec.ts'
 import { rowReader, rowWords, rowWriter } from './shape-codec.ts'
 
@@ -43,6 +44,8 @@ const kinds = ['records', 'barrier', 'idle', 'end'] as const
 
 /** Shapes of one edge: more kinds of records than this and the rest goes in the canonical encoding. */
 const SHAPES_MAX = 32
+/** Shapes that have the same fields on top. */
+const VARIANTS_MAX = 8
 const GENERIC_ROW_WORDS = 2
 const wideCharacter = /[\u0100-\uffff]/
 
@@ -64,12 +67,20 @@ export class ShapeBook {
     if (!this.#isLearning || this.#nextId > SHAPES_MAX) return undefined
     const shape = shapeOf(value)
     if (shape === undefined) return undefined
-    const index = this.shapes.findIndex((known) => sameNames(known.shape, shape))
+    const index = this.#findFormer(shape)
     const former = this.shapes[index]
     const learned = this.#known(former === undefined ? shape : widen(former.shape, shape))
     if (former === undefined) this.shapes.push(learned)
     else this.shapes[index] = learned
     return learned
+  }
+
+  /** The shape to be widened; -1 where the new one should stand beside those there are. */
+  #findFormer(shape: RecordShape): number {
+    const same = this.shapes.findIndex((known) => sameStructure(known.shape, shape))
+    if (same >= 0) return same
+    const variants = this.shapes.filter((known) => sameNames(known.shape, shape))
+    return variants.length < VARIANTS_MAX ? -1 : this.shapes.indexOf(variants[0] as KnownShape)
   }
 
   #known(shape: RecordShape): KnownShape {

@@ -32,6 +32,16 @@ export function sameNames(a: RecordShape, b: RecordShape): boolean {
   )
 }
 
+/** Whether two shapes have the same fields all the way down: widening makes no object of one an `any`. */
+export function sameStructure(a: RecordShape, b: RecordShape): boolean {
+  if (!sameNames(a, b)) return false
+  return a.kinds.every((kind, index) => {
+    const other = b.kinds[index] as FieldKind
+    if (typeof kind !== 'object' || typeof other !== 'object') return typeof kind === typeof other
+    return sameStructure(kind, other)
+  })
+}
+
 /** The narrowest shape that holds what either holds; both have the same names. */
 export function widen(a: RecordShape, b: RecordShape): RecordShape {
   return {
