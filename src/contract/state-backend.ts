@@ -83,6 +83,11 @@ export interface KeyedStore {
   useKey(key: AnyKey, hash: number): void
   readonly key: AnyKey
   readonly hash: number
+  /**
+   * Keys with `hashes[from]` to before `hashes[to]` are about to be used, one after the other. A store may bring what they need into
+   * reach; nothing that anybody can see may depend on it.
+   */
+  warm?(hashes: Int32Array, from: number, to: number): void
   /** Cells of a state of layout `'key'` or `'page'`. */
   cells<V>(state: string): KeyedCells<V>
   /** Cells of a state of layout `'slice'`. */

@@ -158,6 +158,7 @@ export function keyedLoop(options: KeyedLoopOptions): BatchConsumer {
     return ({ values, timestamps, hashes, count }, from) => {
       site.index = node.index
       keyed.hasKey = select !== undefined
+      if (select !== undefined) store.warm?.(hashes, from, count)
       for (let i = from; i < count; i++) {
         const value = values[i]
         time.timestampMs = timestamps[i] as number
@@ -178,6 +179,7 @@ export function keyedLoop(options: KeyedLoopOptions): BatchConsumer {
       const count = batch.count
       site.index = ${node.index}
       keyed.hasKey = ${select !== undefined}
+      ${select === undefined || store.warm === undefined ? '' : 'store.warm(hashes, from, count)'}
       for (let i = from; i < count; i++) {
         const value = values[i]
         time.timestampMs = timestamps[i]

@@ -27,6 +27,9 @@ import { MemorySnapshot } from './memory-snapshot.ts'
 import type { SnapshotPart } from './memory-snapshot.ts'
 import { TimerQueue } from './timer-queue.ts'
 
+/** Tables smaller than this lie in the processor's cache anyway. */
+const WARMED_ENTRIES_MIN = 16_384
+
 export class MemoryStore implements KeyedStore {
   key: AnyKey = null
   hash = 0
@@ -36,6 +39,10 @@ export class MemoryStore implements KeyedStore {
   readonly #cells = new Map<string, TableCells>()
   readonly #slices = new Map<string, TableSlices>()
   readonly #timers = new Map<string, TimerQueue>()
+  /** Those with one cell per key. */
+  readonly #warmed: TableCells[] = []
+  /** Kept, so that the compiler cannot leave the work out. */
+  warmedCount = 0
   #snapshot: MemorySnapshot | undefined
 
   constructor(options: KeyedStoreOptions) {
@@ -47,6 +54,12 @@ export class MemoryStore implements KeyedStore {
     this.key = key
     this.hash = hash
     this.sequence += 1
+  }
+
+  warm(hashes: Int32Array, from: number, to: number): void {
+    for (const { table } of this.#warmed) {
+      if (table.liveCount >= WARMED_ENTRIES_MIN) this.warmedCount += table.warm(hashes, from, to)
+    }
   }
 
   cells<V>(state: string): KeyedCells<V> {
@@ -123,9 +136,12 @@ export class MemoryStore implements KeyedStore {
 
   #declare(state: CellState): void {
     switch (state.layout) {
-      case 'key':
-        this.#cells.set(state.name, new TableCells(this, false))
+      case 'key': {
+        const cells = new TableCells(this, false)
+        this.#cells.set(state.name, cells)
+        this.#warmed.push(cells)
         break
+      }
       case 'page':
         this.#cells.set(state.name, new TableCells(this, true))
         break
@@ -177,7 +193,7 @@ class TableCells implements KeyedCells<unknown> {
   remove(sub: number): void {
     const entry = this.#find(sub)
     if (entry < 0) return
-    this.table.remove(entry)
+    this.table.remove(entry, this.#store.hash)
     this.#entry = -1
   }
 
