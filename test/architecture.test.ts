@@ -7,6 +7,7 @@ import { readFileSync, readdirSync } from 'node:fs'
 import { dirname, join, normalize, sep } from 'node:path'
 import { test } from 'node:test'
 import { fileURLToPath } from 'node:url'
+import { errorCodes } from '../src/core/error-codes.ts'
 
 const project = fileURLToPath(new URL('../../', import.meta.url))
 
@@ -80,6 +81,16 @@ const touchesWorld: Readonly<Record<string, string>> = {
   'src/plan/fingerprint.ts': 'node:crypto, for a digest',
   'src/runtime/slot-loop.ts': 'gives the event loop its turn; its clock is handed in',
 }
+
+/** Codes of rooms that are being built. */
+const codesToCome = [
+  'OUTPUT_OF_OTHER_JOB',
+  'KAFKA_TIMEOUT_REFUSED',
+  'KAFKA_TRANSACTION_LOST',
+  'CONFIG_INVALID',
+  'CONTROL_UNREACHABLE',
+  'CONTROL_REFUSED',
+]
 
 const importStatement =
   /^(?:import|export) (?<type>type )?(?:(?:\{[^}]*\}|\* as \w+|\w+)(?:, \{[^}]*\})? from )?'(?<name>[^']+)'/gm
@@ -241,6 +252,34 @@ test('a library has one room that names it', () => {
       .map((name) => `${path} uses ${name}`),
   )
   assert.deepEqual(wrong, [])
+})
+
+test('every error code is thrown somewhere', () => {
+  const places = files.filter(({ path }) => path !== 'src/core/error-codes.ts')
+  const isThrown = (code: string): boolean => {
+    const made = new RegExp(`(?<!case |=== |!== )'${code}'`)
+    return places.some(({ code: text }) => made.test(text))
+  }
+  const silent = Object.keys(errorCodes).filter((code) => !isThrown(code))
+  assert.deepEqual(
+    silent.filter((code) => !codesToCome.includes(code)),
+    [],
+  )
+})
+
+test('docs/errors.md explains every error code, in the order of the table', () => {
+  const sections = textOf('docs/errors.md').split(/^### /m).slice(1)
+  const explained = sections.map((section) => {
+    const [, code, origin] = /^`(\w+)`\n\n_([^_]+)_\n\n> \S/.exec(section) ?? []
+    const isWhole = /^Cause: \S/m.test(section) && /^Remedy: \S/m.test(section)
+    return isWhole
+      ? `${code}: ${origin}`
+      : `${section.split('\n', 1)[0]} lacks message, cause or remedy`
+  })
+  assert.deepEqual(
+    explained,
+    Object.entries(errorCodes).map(([code, origin]) => `${code}: ${origin}`),
+  )
 })
 
 function readSource(path: string): SourceFile {

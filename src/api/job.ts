@@ -1,12 +1,14 @@
 /** Declaring a job: what a user's module exports. */
 import type { Duration } from '../core/duration.ts'
 import { EngineError } from '../core/errors.ts'
+import { checkOptionNames } from '../core/options.ts'
 import type { Schema } from '../core/schema.ts'
 import { isUnchecked, issueText, validate } from '../core/schema.ts'
 import type { ExplainFormat } from '../plan/explain.ts'
 import { explainPlan } from '../plan/explain.ts'
 import { planExecution } from '../plan/execution-plan.ts'
 import type { JobDefinition, JobDefaults } from '../plan/job-definition.ts'
+import { jobDefaultNames } from '../plan/job-definition.ts'
 import type { JobGraph } from '../plan/job-graph.ts'
 import { MAX_PARALLELISM_DEFAULT } from '../core/key-group.ts'
 import { GraphBuilder } from './graph-builder.ts'
@@ -77,6 +79,7 @@ export function job<P>(
     )
   }
   const { params: schema, ...defaults } = options
+  checkOptionNames(defaults, jobDefaultNames, `job('${name}', …)`)
   const buildGraph = (params: unknown): JobGraph => {
     const graph = new GraphBuilder(name)
     build(new EnvImplementation(graph, decodeParams(name, schema, params)))

@@ -188,9 +188,17 @@ export class CheckpointCoordinator {
     const running = this.#running
     if (running?.pending.mark.checkpointId !== checkpointId) return
     this.#giveUp(
-      new EngineError('CHECKPOINT_FAILED', `Checkpoint ${checkpointId} failed: ${error.message}`, {
-        cause: error,
-      }),
+      running.pending.mark.kind === 'checkpoint'
+        ? new EngineError(
+            'CHECKPOINT_FAILED',
+            `Checkpoint ${checkpointId} failed: ${error.message}`,
+            { cause: error },
+          )
+        : new EngineError(
+            'SAVEPOINT_FAILED',
+            `Savepoint ${checkpointId} failed: ${error.message}; the job runs on, try again`,
+            { cause: error },
+          ),
     )
   }
 

@@ -248,8 +248,10 @@ export class JobCoordinator {
     readonly savepoint: string | undefined
   }): Promise<JobTotals> {
     if (isOver(this.#status) || this.#stopping !== undefined) return this.finished
-    this.#stopping = options
     const wasRunning = this.#status === 'running'
+    // it would end without the savepoint that whoever stops it goes on from
+    if (options.savepoint !== undefined) this.#checkRunning()
+    this.#stopping = options
     this.#move('stopping')
     if (wasRunning) void this.#beginStop()
     else void this.#end('stopped', undefined)

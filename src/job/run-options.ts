@@ -8,12 +8,14 @@ import type { Duration } from '../core/duration.ts'
 import { EngineError } from '../core/errors.ts'
 import { MAX_PARALLELISM_DEFAULT } from '../core/key-group.ts'
 import type { Logger } from '../core/log.ts'
+import { checkChoice, checkOptionNames } from '../core/options.ts'
 import type {
   CheckpointOptions,
   JobDefaults,
   JobDefinition,
   RestartOptions,
 } from '../plan/job-definition.ts'
+import { checkpointOptionNames, jobDefaultNames } from '../plan/job-definition.ts'
 import type { CheckpointSettings } from './checkpoint-coordinator.ts'
 
 /** How a job is run. Every option has the same name on the command line (`--max-parallelism`). */
@@ -51,6 +53,20 @@ export type Placement =
   | { readonly threads?: 0; readonly module?: undefined }
   | { readonly threads: number; readonly module: URL }
 
+const runOptionNames: Readonly<Record<keyof RunOptions | keyof Placement | 'params', true>> = {
+  ...jobDefaultNames,
+  threads: true,
+  module: true,
+  params: true,
+  from: true,
+  force: true,
+  onPartialCommit: true,
+  claim: true,
+  signal: true,
+  logger: true,
+  channels: true,
+}
+
 /** Everything decided. */
 export interface ResolvedOptions {
   readonly parallelism: number
@@ -81,9 +97,16 @@ export function resolveOptions(
   job: JobDefinition,
   options: RunOptions & { readonly threads?: number; readonly module?: URL | undefined },
 ): ResolvedOptions {
+  checkOptionNames(options, runOptionNames, 'run and start')
   const merged = { ...job.defaults, ...withoutUndefined(options) }
   const threads = wholeNumber('threads', options.threads ?? 0, 0)
   const { checkpoints } = merged
+  checkChoice(merged.state ?? 'memory', ['memory', 'leveldb'], 'state')
+  checkChoice(
+    merged.onPartialCommit ?? 'fail',
+    ['fail', 'accept-loss', 'accept-duplicates'],
+    'onPartialCommit',
+  )
   if (threads > 0 && options.module === undefined) {
     throw new EngineError(
       'THREADS_NEED_MODULE',
@@ -107,7 +130,7 @@ export function resolveOptions(
     from: merged.from ?? 'latest',
     force: merged.force ?? false,
     allowNonRestoredState: merged.allowNonRestoredState ?? false,
-    onPartialCommit: checkPartialCommit(merged.onPartialCommit ?? 'fail'),
+    onPartialCommit: merged.onPartialCommit ?? 'fail',
     claim: merged.claim ?? false,
     bounds: { ...CHANNEL_BOUNDS_DEFAULT, ...options.channels },
   }
@@ -116,6 +139,15 @@ export function resolveOptions(
 function resolveCheckpoints(options: CheckpointOptions): CheckpointSettings {
   const duration = (value: Duration | undefined, fallback: Duration, name: string): number =>
     positiveMs(value ?? fallback, `checkpoints.${name}`)
+  checkOptionNames(options, checkpointOptionNames, 'checkpoints')
+  checkChoice(
+    options.guarantee ?? 'exactly-once',
+    ['exactly-once', 'at-least-once'],
+    'checkpoints.guarantee',
+  )
+  if (typeof options.directory !== 'string' || options.directory === '') {
+    throw new EngineError('OPTION_INVALID', 'checkpoints.directory must be the path of a directory')
+  }
   const minPauseMs = ms(options.minPause ?? '0s')
   if (minPauseMs < 0) {
     throw new EngineError('OPTION_INVALID', 'checkpoints.minPause must not be negative')
@@ -132,14 +164,6 @@ function resolveCheckpoints(options: CheckpointOptions): CheckpointSettings {
       1,
     ),
   }
-}
-
-function checkPartialCommit(choice: OnPartialCommit): OnPartialCommit {
-  if (choice === 'fail' || choice === 'accept-loss' || choice === 'accept-duplicates') return choice
-  throw new EngineError(
-    'OPTION_INVALID',
-    `onPartialCommit must be fail, accept-loss or accept-duplicates, but is '${String(choice)}'`,
-  )
 }
 
 function checkRestart(restart: RestartOptions): RestartOptions {

@@ -30,6 +30,17 @@ export interface JobDefaults {
   readonly allowNonRestoredState?: boolean
 }
 
+/** The names of `JobDefaults`, to find misspelt ones. */
+export const jobDefaultNames: Readonly<Record<keyof JobDefaults, true>> = {
+  parallelism: true,
+  maxParallelism: true,
+  state: true,
+  leveldb: true,
+  checkpoints: true,
+  restart: true,
+  allowNonRestoredState: true,
+}
+
 /** Where checkpoints go, how often, and what a failed one means. */
 export interface CheckpointOptions {
   readonly directory: string
@@ -47,6 +58,18 @@ export interface CheckpointOptions {
   readonly selfContainedEvery?: number
   /** Default `'exactly-once'`. At least once lets records of the next checkpoint into this one instead of holding channels back. */
   readonly guarantee?: 'exactly-once' | 'at-least-once'
+}
+
+/** The names of `CheckpointOptions`. */
+export const checkpointOptionNames: Readonly<Record<keyof CheckpointOptions, true>> = {
+  directory: true,
+  interval: true,
+  minPause: true,
+  timeout: true,
+  failuresMax: true,
+  retainCount: true,
+  selfContainedEvery: true,
+  guarantee: true,
 }
 
 /** What happens after a retryable failure. */

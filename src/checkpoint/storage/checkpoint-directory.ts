@@ -195,12 +195,7 @@ export async function loadSavepoint(files: FileSystem, path: string): Promise<Ma
   const inDirectory = join(path, SAVEPOINT_MANIFEST)
   const isDirectory = (await files.size(inDirectory)) !== undefined
   const manifestPath = isDirectory ? inDirectory : path
-  if ((await files.size(manifestPath)) === undefined) {
-    throw new EngineError(
-      'SAVEPOINT_NOT_FOUND',
-      `There is no savepoint at ${path}; give the directory that 'savepoint' printed, or a file of a checkpoint directory's manifests`,
-    )
-  }
+  if ((await files.size(manifestPath)) === undefined) throw noSavepoint(path)
   try {
     const bytes = await files.read(manifestPath)
     const root = isDirectory ? path : join(manifestPath, '..', '..')
@@ -208,12 +203,22 @@ export async function loadSavepoint(files: FileSystem, path: string): Promise<Ma
     await verifyFiles(files, manifest)
     return manifest
   } catch (error) {
+    // another directory than that of a savepoint
+    if (error instanceof Error && 'code' in error && error.code === 'EISDIR')
+      throw noSavepoint(path)
     throw new EngineError(
       'SAVEPOINT_CORRUPT',
       `The savepoint at ${path} cannot be used: ${error instanceof Error ? error.message : String(error)}`,
       { cause: error },
     )
   }
+}
+
+function noSavepoint(path: string): EngineError {
+  return new EngineError(
+    'SAVEPOINT_NOT_FOUND',
+    `There is no savepoint at ${path}; give the directory that 'savepoint' printed, or a file of a checkpoint directory's manifests`,
+  )
 }
 
 /** Compares every file with its length and checksum. */
