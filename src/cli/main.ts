@@ -1,0 +1,112 @@
+#!/usr/bin/env node
+/** The command `millrace`. Results go to standard output, everything else to standard error. */
+import { readFileSync } from 'node:fs'
+import { CommanderError } from 'commander'
+import { toEngineError } from '../core/errors.ts'
+import type { Logger } from '../core/log.ts'
+import { planExecution } from '../plan/execution-plan.ts'
+import { explainPlan } from '../plan/explain.ts'
+import { runDirectoryOf } from '../service/run-registry.ts'
+import { unknownOptionMistakes } from './configuration.ts'
+import { EXIT, exitCodeOf } from './exit-codes.ts'
+import {
+  cancelCommand,
+  checkpointCommand,
+  listCommand,
+  savepointCommand,
+  stopCommand,
+} from './job-commands.ts'
+import type { ControlCommand } from './job-commands.ts'
+import { errorText, lineLogger } from './log-lines.ts'
+import { makeProgram } from './program.ts'
+import type { GivenJob, JsonOption } from './program.ts'
+import { prepareJob, runCommand } from './run-command.ts'
+import type { JobCommand } from './run-command.ts'
+
+const logger: Logger = lineLogger(
+  (text) => process.stderr.write(text),
+  () => new Date(),
+)
+const print = (text: string): void => void process.stdout.write(text)
+
+// whoever read the output has gone: as with any filter, that is the end
+process.stdout.on('error', (error: Error & { readonly code?: string }) => {
+  if (error.code === 'EPIPE') process.exit(EXIT.failed)
+  throw error
+})
+
+process.exitCode = await main()
+// a job's own handles, a client that was not closed or a timer, do not keep the process: output first, then the end
+process.stdout.write('', () => process.stderr.write('', () => process.exit()))
+
+async function main(): Promise<number> {
+  let exitCode: number = EXIT.ok
+  const program = makeProgram(versionOfPackage(), {
+    async run(given) {
+      exitCode = await runCommand(jobCommand(given))
+    },
+    async explain(given, format) {
+      const { graph, decisions } = await prepareJob(jobCommand(given))
+      print(withNewline(explainPlan(planExecution(graph, decisions), format)))
+    },
+    list: (options) => listCommand(controlCommand(options)),
+    savepoint: (job, directory, options) =>
+      savepointCommand(job, directory, controlCommand(options)),
+    checkpoint: (job, options) => checkpointCommand(job, controlCommand(options)),
+    stop: (job, options) =>
+      stopCommand(
+        job,
+        { drain: options.drain === true, savepoint: options.savepoint },
+        controlCommand(options),
+      ),
+    cancel: (job, options) => cancelCommand(job, controlCommand(options)),
+  })
+  for (const command of [program, ...program.commands]) command.exitOverride()
+  try {
+    await program.parseAsync()
+    return exitCode
+  } catch (error) {
+    // commander has said what it is; help and version are no mistakes
+    if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.usage
+    const known = toEngineError(error)
+    logger.error(errorText(known))
+    return exitCodeOf(known)
+  }
+}
+
+function jobCommand({ file, options, unknown, excess, known }: GivenJob): JobCommand {
+  // commander takes an unknown option that stands first for the job
+  const isOption = file.startsWith('-')
+  return {
+    file,
+    options,
+    environment: process.env,
+    logger,
+    mistakes: [
+      ...unknownOptionMistakes(unknown, known),
+      ...excess.map((text) => `'${text}' is one argument too many: a command runs one job`),
+      ...(isOption ? ['the job file is missing; write it before the options'] : []),
+    ],
+  }
+}
+
+function controlCommand({ json }: JsonOption): ControlCommand {
+  return { runDirectory: runDirectoryOf(process.env), isJson: json === true, print }
+}
+
+function versionOfPackage(): string {
+  // from dist/src/cli, or from src/cli where it runs uncompiled
+  for (const up of ['../../../package.json', '../../package.json']) {
+    try {
+      const text = readFileSync(new URL(up, import.meta.url), 'utf8')
+      return (JSON.parse(text) as { readonly version: string }).version
+    } catch {
+      // the other place, then
+    }
+  }
+  return 'unknown'
+}
+
+function withNewline(text: string): string {
+  return text.endsWith('\n') ? text : `${text}\n`
+}
