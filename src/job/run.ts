@@ -77,6 +77,8 @@ export interface RestoredFrom {
   /** Of the job that took it. */
   readonly jobName: string
   readonly completedAtMs: number
+  /** The event time that all its operators had reached; -Infinity where one had heard of none. */
+  readonly watermarkMs: number
   /** A line for each operator: what it found. */
   readonly mapping: readonly string[]
 }
@@ -154,8 +156,11 @@ class StartedJob implements RunningJob {
   get restored(): RunningJob['restored'] {
     const restored = this.#known?.restored
     if (restored === undefined) return undefined
-    const { kind, checkpointId, jobName, completedAtMs } = restored.manifest
-    return { kind, checkpointId, jobName, completedAtMs, mapping: restored.mapping }
+    const { kind, checkpointId, jobName, completedAtMs, operators } = restored.manifest
+    const watermarkMs = operators
+      .flatMap(({ subtasks }) => subtasks)
+      .reduce((lowest, subtask) => Math.min(lowest, subtask.watermarkMs), Infinity)
+    return { kind, checkpointId, jobName, completedAtMs, watermarkMs, mapping: restored.mapping }
   }
 
   async savepoint(directory: string): Promise<SavepointInfo> {
