@@ -162,7 +162,10 @@ export class CheckpointDirectory implements CheckpointStore {
     await this.#lock.check()
     const bytes = encodeManifest(relocated(manifest, (at) => relative(directory, at)))
     await createWhole(files, join(directory, SAVEPOINT_MANIFEST), bytes)
+    // the manifest's name, the savepoint's own, and that of a parent which may be new as well
     await files.sync(directory)
+    await files.sync(dirname(directory))
+    await files.sync(dirname(dirname(directory)))
   }
 
   async discardSavepoint(directory: string): Promise<void> {
