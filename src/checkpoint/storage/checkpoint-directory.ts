@@ -96,6 +96,8 @@ export class CheckpointDirectory implements CheckpointStore {
 
   async load(checkpointId: number): Promise<Manifest> {
     const path = this.#manifestPath(checkpointId)
+    // its publisher may have ended before its name was durable; what is restored, and then committed, must stay
+    await this.#files.sync(join(this.root, 'manifests'))
     return absolute(decodeManifest(await this.#files.read(path), path), this.root)
   }
 
