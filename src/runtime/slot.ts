@@ -40,6 +40,8 @@ export interface SlotOptions {
   readonly workDirectory: (attempt: string, operatorUid: string, subtaskIndex: number) => string
   readonly exactlyOnce: boolean
   readonly isCheckpointed: boolean
+  /** See Subtask. */
+  readonly snapshotEntriesPerStep?: number
   readonly bounds?: ChannelBounds
   readonly overflowBytesMax?: number
   /** Of each slot; undefined where there is one slot only. */
@@ -208,6 +210,7 @@ export class Slot {
   ): SubtaskOptions {
     const { plan, backend, storage, exactlyOnce, isCheckpointed, clock, logger, wake, send } =
       this.#options
+    const { snapshotEntriesPerStep } = this.#options
     const name: SubtaskName = { attempt: command.attempt, taskId: task.id, subtaskIndex }
     const isCurrent = (): boolean => this.#attempts.get(command.attempt)?.isClosed === false
     return {
@@ -231,6 +234,7 @@ export class Slot {
         this.#options.workDirectory(command.attempt, operatorUid, subtaskIndex),
       exactlyOnce,
       isCheckpointed,
+      ...(snapshotEntriesPerStep === undefined ? {} : { snapshotEntriesPerStep }),
       clock,
       logger,
       wake,

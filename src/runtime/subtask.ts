@@ -49,7 +49,7 @@ import { SubtaskMetrics } from './subtask-metrics.ts'
 import type { SubtaskFigures } from './subtask-metrics.ts'
 
 /** Entries of a snapshot written between two batches: some tenths of a millisecond. */
-const SNAPSHOT_ENTRIES_PER_STEP = 1024
+const SNAPSHOT_ENTRIES_PER_STEP_DEFAULT = 1024
 /** A source reads more at once where its output is divided among many, so that their frames get full. */
 const SOURCE_RECORDS_MAX = 2048
 
@@ -96,6 +96,8 @@ export interface SubtaskOptions {
   readonly workDirectory: (operatorUid: string) => string
   readonly exactlyOnce: boolean
   readonly isCheckpointed: boolean
+  /** Entries of a running snapshot that are written between two batches. */
+  readonly snapshotEntriesPerStep?: number
   readonly clock: Clock
   readonly logger: Logger
   /** Something happened that a sleeping slot should look at. */
@@ -634,7 +636,9 @@ export class Subtask {
   #stepSnapshot(): boolean {
     const running = this.#running
     if (running === undefined || running.isWritten || running.keyed === undefined) return false
-    const status = running.keyed.step(SNAPSHOT_ENTRIES_PER_STEP)
+    const status = running.keyed.step(
+      this.options.snapshotEntriesPerStep ?? SNAPSHOT_ENTRIES_PER_STEP_DEFAULT,
+    )
     if (status === 'written') running.isWritten = true
     return status !== 'waiting'
   }

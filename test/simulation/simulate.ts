@@ -21,53 +21,33 @@ import type { StateBackend } from '../../src/contract/state-backend.ts'
 import { levelBackend } from '../../state-backends/leveldb/level-backend.ts'
 import { memory } from '../../state-backends/memory/index.ts'
 import type { Sink } from 'millrace'
+import type { Subtask } from '../../src/runtime/subtask.ts'
 import type { FileSystem } from '../../src/checkpoint/storage/file-system.ts'
+import { FaultPlan } from './faults.ts'
+import type { Fault, Phase, StruckFault } from './faults.ts'
+import { OutputStore } from './output-store.ts'
 import { SimulatedSlot } from './simulated-slot.ts'
 import { simulatedTableDisk } from './simulated-tables.ts'
 import { World } from './world.ts'
 import type { Owner } from './world.ts'
 import { makeJob, makeWorkload, reference } from './workload.ts'
-import type { OutputRow, SimulatedEvent, Workload } from './workload.ts'
+import type { OutputRow, Workload } from './workload.ts'
 
 const ROOT = '/checkpoints'
 const SAVEPOINTS = '/savepoints'
 const MAX_PARALLELISM = 16
+/** Checkpoints that every run has. */
+const CHECKPOINTS_MIN = 3
 const STEPS_MAX = 200_000
-
-export const FAULTS = [
-  'user error',
-  'slot lost',
-  'process crash',
-  'power loss',
-  'disk error',
-  'frozen slot',
-  'zombie',
-  'savepoint',
-  'savepoint restored',
-  'commit error',
-] as const
-
-export type Fault = (typeof FAULTS)[number]
-
-/** What the job was doing when a fault hit it. */
-export const PHASES = [
-  'restoring',
-  'running',
-  'aligning',
-  'snapshotting',
-  'publishing',
-  'committing',
-  'ending',
-] as const
-
-export type Phase = (typeof PHASES)[number]
 
 export interface SimulationResult {
   readonly seed: number
   readonly records: number
   readonly checkpoints: number
-  readonly faults: readonly (readonly [Fault, Phase])[]
+  readonly faults: readonly StruckFault[]
   readonly steps: number
+  /** Equal for two runs of one seed. */
+  readonly traceHash: number
   /** What was wrong; undefined if all was right. */
   readonly failure: string | undefined
   readonly trace: readonly string[]
@@ -77,21 +57,8 @@ export interface SimulationOptions {
   readonly isTraced?: boolean
 }
 
-/** The store outside: epochs by name. */
-class OutputStore {
-  readonly epochs = new Map<
-    string,
-    { readonly checkpointId: number; readonly rows: readonly OutputRow[] }
-  >()
-
-  apply(name: string, checkpointId: number, rows: readonly OutputRow[]): void {
-    if (!this.epochs.has(name)) this.epochs.set(name, { checkpointId, rows })
-  }
-
-  rows(): OutputRow[] {
-    return [...this.epochs.values()].flatMap(({ rows }) => rows)
-  }
-}
+/** What became of a fault: it struck; it will, when its occasion comes; something has to happen first; it can't here. */
+type Inflicted = 'struck' | 'armed' | 'later' | 'impossible'
 
 interface Savepoint {
   readonly path: string
@@ -104,6 +71,11 @@ interface SimulatedProcess {
   readonly slots: SimulatedSlot[]
   coordinator: JobCoordinator | undefined
   phase: Phase
+  /** Some subtask's input has ended. */
+  isEnding: boolean
+  /** Subtasks that have not confirmed the last checkpoint. */
+  unconfirmed: number
+  subtaskCount: number
   /** Settles with what ended it. */
   ended: { readonly error: EngineError | undefined } | undefined
 }
@@ -119,9 +91,9 @@ export async function simulate(
 class Simulation {
   readonly #world: World
   readonly #workload: Workload
-  readonly #expected: Map<OutputRow, number>
-  readonly #faults: (readonly [Fault, Phase])[] = []
-  #store = new OutputStore()
+  readonly #faults: StruckFault[] = []
+  readonly #plan: FaultPlan
+  readonly #store: OutputStore
   #process: SimulatedProcess
   /** Processes that were frozen while another took over. */
   readonly #zombies: SimulatedProcess[] = []
@@ -130,12 +102,11 @@ class Simulation {
   #commitErrors = 0
   #checkpoints = 0
   readonly #usesDisk: boolean
+  readonly #hasPauses: boolean
+  readonly #snapshotEntriesPerStep: number
   readonly #storeBounds: { readonly cacheBytesMax: number; readonly dirtyBytesMax: number }
   #fence = 0
   #lastReserved = 0
-  #faultsLeft: number
-  /** What is wrong with the output so far. */
-  #wrong: string | undefined
   #savepoint: Savepoint | undefined
   #isInSavepoint = false
   /** The checkpoint directory, and the savepoint that was restored into it. */
@@ -146,9 +117,12 @@ class Simulation {
   constructor(seed: number, options: SimulationOptions) {
     this.#world = new World(seed, options)
     this.#workload = makeWorkload(this.#world.random)
-    this.#expected = countRows(reference(this.#workload))
-    this.#faultsLeft = this.#world.random.between(1, 4)
+    this.#store = new OutputStore(reference(this.#workload), { exactlyOnce: true })
+    this.#plan = new FaultPlan(this.#world.random)
+    this.#world.onFailedOperation = () => this.#struck('disk error')
     this.#usesDisk = this.#world.random.chance(0.4)
+    this.#hasPauses = this.#world.random.chance(0.5)
+    this.#snapshotEntriesPerStep = this.#world.random.pick([1, 20, 1024])
     this.#storeBounds = this.#world.random.pick([
       { cacheBytesMax: 1, dirtyBytesMax: 1 },
       { cacheBytesMax: 3000, dirtyBytesMax: 1500 },
@@ -161,7 +135,7 @@ class Simulation {
     let failure: string | undefined
     try {
       await this.#drive()
-      failure = this.#compare(true)
+      failure = this.#store.wrong ?? this.#store.missing()
     } catch (error) {
       failure = error instanceof Error ? (error.stack ?? error.message) : String(error)
     }
@@ -172,6 +146,7 @@ class Simulation {
       checkpoints: this.#checkpoints,
       faults: this.#faults,
       steps: world.steps,
+      traceHash: world.traceHash,
       failure,
       trace: world.trace,
     }
@@ -182,7 +157,7 @@ class Simulation {
     let idleSteps = 0
     for (;;) {
       world.steps += 1
-      if (this.#wrong !== undefined) throw new Error(this.#wrong)
+      if (this.#store.wrong !== undefined) throw new Error(this.#store.wrong)
       if (world.steps > STEPS_MAX) throw new Error(`Still not ended after ${STEPS_MAX} steps`)
       const { ended } = this.#process
       if (ended !== undefined) {
@@ -227,12 +202,13 @@ class Simulation {
 
   #stepSomeSubtask(): boolean {
     const { random, clock } = this.#world
-    const processes = [this.#process, ...this.#zombies].filter(
-      ({ owner }) => !owner.isFrozen && !owner.isGone,
-    )
-    const subtasks = processes.flatMap(({ slots }) =>
-      slots.flatMap(({ slot, owner }) => (owner.isGone || owner.isFrozen ? [] : slot.subtasks)),
-    )
+    const subtasks: Subtask[] = []
+    for (const { owner, slots } of [this.#process, ...this.#zombies]) {
+      if (owner.isFrozen || owner.isGone) continue
+      for (const { slot, owner: own } of slots) {
+        if (!own.isGone && !own.isFrozen) subtasks.push(...slot.subtasks)
+      }
+    }
     // a few tries, so that one that has nothing to do is no sign that none has
     for (let tries = 0; tries < subtasks.length + 2; tries++) {
       if (subtasks.length === 0) return false
@@ -250,6 +226,9 @@ class Simulation {
       slots: [],
       coordinator: undefined,
       phase: 'restoring',
+      isEnding: false,
+      unconfirmed: 0,
+      subtaskCount: 0,
       ended: undefined,
     }
     const parallelism = random.between(1, 4)
@@ -269,12 +248,14 @@ class Simulation {
     const files = world.disk.view((what, run) => world.operation(owner, what, run))
     const graph = makeJob(this.#workload, {
       sink: (name) => this.#sink(name, owner),
-      pass: (event) => this.#pass(event),
+      pass: ({ index }) => this.#pass(`The record ${index}`),
+      pauseMs: ({ index }) => this.#pauseMs(index),
     }).build(undefined)
     const plan = planExecution(graph, {
       parallelism: scale.parallelism,
       maxParallelism: MAX_PARALLELISM,
     })
+    process.subtaskCount = plan.tasks.reduce((sum, task) => sum + task.parallelism, 0)
     const store = await CheckpointDirectory.open({
       files,
       root: this.#root,
@@ -318,6 +299,7 @@ class Simulation {
             }),
             bounds,
             exactlyOnce: true,
+            snapshotEntriesPerStep: this.#snapshotEntriesPerStep,
             observe: (kind) => observe(process, kind),
           },
           events,
@@ -330,7 +312,7 @@ class Simulation {
       settings: {
         intervalMs: world.random.pick([2, 5, 12]),
         minPauseMs: 0,
-        timeoutMs: 400,
+        timeoutMs: this.#usesDisk ? 3000 : 400,
         failuresMax: world.random.pick([0, 1, 3]),
         retainCount: world.random.between(1, 3),
         selfContainedEvery: 3,
@@ -390,10 +372,22 @@ class Simulation {
     }
   }
 
-  #pass(event: SimulatedEvent): void {
+  /** The source waits now and then, and with its last records for what every run shall have seen. */
+  #pauseMs(index: number): number {
+    const { random } = this.#world
+    if (this.#hasPauses && random.chance(0.1)) return random.between(1, 4)
+    if (index < this.#workload.events.length * 0.7) return 0
+    const isReady =
+      this.#checkpoints >= CHECKPOINTS_MIN && (this.#faults.length > 0 || this.#plan.waitsForEnd)
+    return isReady ? 0 : 2
+  }
+
+  /** User code sees a record: fails if a failure is due. */
+  #pass(what: string): void {
     if (this.#userErrors === 0) return
     this.#userErrors -= 1
-    throw new Error(`The record ${event.index} is refused this time`)
+    this.#struck('user error')
+    throw new Error(`${what} is refused this time`)
   }
 
   #sink(name: string, owner: Owner): Sink<OutputRow> {
@@ -403,7 +397,10 @@ class Simulation {
       open: ({ attempt, subtaskIndex }) => {
         let rows: OutputRow[] = []
         return {
-          write: (row) => rows.push(row as OutputRow),
+          write: (row) => {
+            this.#pass(`The row ${String(row)}`)
+            rows.push(row as OutputRow)
+          },
           prepare: (checkpointId) => {
             if (rows.length === 0) return {}
             const committable = { name: `${name}/${attempt}/${subtaskIndex}/${checkpointId}`, rows }
@@ -414,12 +411,13 @@ class Simulation {
             const epoch = data as { readonly name: string; readonly rows: OutputRow[] }
             return world.operation(owner, `commit ${epoch.name}`, () => {
               const fails = this.#commitErrors > 0
-              if (fails) this.#commitErrors -= 1
+              if (fails) {
+                this.#commitErrors -= 1
+                this.#struck('commit error')
+              }
               // the answer may be lost after it was done
               if (!fails || world.random.chance(0.5)) {
-                this.#store.apply(epoch.name, checkpointId, epoch.rows)
-                const wrong = this.#compare(false)
-                this.#wrong ??= wrong
+                this.#store.apply(epoch.name, { checkpointId, rows: epoch.rows })
               }
               if (fails) throw new Error('The store did not answer')
             })
@@ -432,59 +430,75 @@ class Simulation {
   // ---- faults
 
   async #maybeFault(): Promise<void> {
-    const { random } = this.#world
-    const process = this.#process
-    if (this.#faultsLeft === 0 || !random.chance(this.#faultRate())) return
-    const goesBack = this.#savepoint !== undefined && random.chance(0.5)
-    const fault = goesBack ? 'savepoint restored' : random.pick(FAULTS)
-    if (!(await this.#inflict(fault, process))) return
-    this.#faults.push([fault, process.phase])
-    this.#faultsLeft -= 1
-    this.#world.note(`FAULT ${fault} while ${process.phase}`)
+    const world = this.#world
+    const { phase, isEnding } = this.#process
+    if (this.#plan.nextFault === 'savepoint restored' && this.#savepoint === undefined) {
+      // there has to be one to go back to
+      if (this.#checkpoints > 0 && world.random.chance(0.002)) this.#takeSavepoint(this.#process)
+    }
+    const fault = this.#plan.next({
+      phase,
+      isEnding,
+      steps: world.steps,
+      checkpoints: this.#checkpoints,
+      struck: this.#faults.length,
+    })
+    if (fault === undefined) return
+    switch (await this.#inflict(fault, this.#process)) {
+      case 'impossible':
+        this.#plan.replace()
+        return
+      case 'later':
+        return
+      case 'armed':
+        break
+      case 'struck':
+        this.#struck(fault, phase)
+        break
+    }
+    this.#plan.done(world.steps)
   }
 
-  /** Faults come evenly over the run, and not before there is something to lose. */
-  #faultRate(): number {
-    if (this.#checkpoints < 1) return 0.0005
-    if (this.#process.phase === 'ending' && this.#faults.length === 0) return 0.5
-    return this.#process.phase === 'running' ? 0.004 : 0.02
+  #struck(fault: Fault, phase = this.#process.phase): void {
+    this.#faults.push([fault, phase])
+    this.#world.note(`FAULT ${fault} while ${phase}`)
   }
 
-  async #inflict(fault: Fault, process: SimulatedProcess): Promise<boolean> {
+  async #inflict(fault: Fault, process: SimulatedProcess): Promise<Inflicted> {
     const world = this.#world
     const live = process.slots.filter(({ owner }) => !owner.isGone)
     switch (fault) {
       case 'user error':
         this.#userErrors = 1
-        return true
+        return 'armed'
       case 'slot lost':
-        if (live.length === 0) return false
+        if (live.length === 0) return 'impossible'
         world.random.pick(live).lose()
-        return true
+        return 'struck'
       case 'process crash':
         this.#kill(process)
         this.#process = this.#start()
-        return true
+        return 'struck'
       case 'power loss':
         this.#kill(process)
         for (const zombie of this.#zombies.splice(0)) this.#kill(zombie)
         world.disk.crash()
         this.#process = this.#start()
-        return true
+        return 'struck'
       case 'disk error':
         world.failingOperations = world.random.between(1, 4)
         world.failureCode = world.random.pick(['EIO', 'ENOSPC'])
-        return true
+        return 'armed'
       case 'frozen slot': {
-        if (live.length === 0) return false
+        if (live.length === 0) return 'impossible'
         const { owner } = world.random.pick(live)
         owner.isFrozen = true
         world
           .scheduler({ isGone: false, isFrozen: false })
-          .after(world.random.pick([5, 50, 900]), () => {
+          .after(world.random.pick([5, 50, 900, 4000]), () => {
             owner.isFrozen = false
           })
-        return true
+        return 'struck'
       }
       case 'zombie':
         process.owner.isFrozen = true
@@ -495,24 +509,24 @@ class Simulation {
           .after(world.random.pick([1, 10, 30]), () => {
             process.owner.isFrozen = false
           })
-        return true
+        return 'struck'
       case 'savepoint':
-        return this.#takeSavepoint(process)
+        return this.#takeSavepoint(process) ? 'struck' : 'impossible'
       case 'savepoint restored': {
         if (this.#savepoint === undefined) {
           // there has to be one first
-          if (this.#takeSavepoint(process)) this.#faultsLeft += 1
-          return false
+          if (!this.#isInSavepoint && !this.#takeSavepoint(process)) return 'impossible'
+          return 'later'
         }
         this.#kill(process)
         for (const zombie of this.#zombies.splice(0)) this.#kill(zombie)
         this.#rewind(this.#savepoint)
         this.#process = this.#start()
-        return true
+        return 'struck'
       }
       case 'commit error':
         this.#commitErrors = 1
-        return true
+        return 'armed'
     }
   }
 
@@ -543,9 +557,7 @@ class Simulation {
    * savepoint: what the savepoint holds uncommitted comes back when it is restored.
    */
   #rewind({ path, checkpointId }: Savepoint): void {
-    for (const [name, epoch] of this.#store.epochs) {
-      if (epoch.checkpointId >= checkpointId) this.#store.epochs.delete(name)
-    }
+    this.#store.rewind(checkpointId)
     this.#root = `${ROOT}-${++this.#forks}`
     this.#origin = path
     this.#savepoint = undefined
@@ -555,37 +567,18 @@ class Simulation {
     process.owner.isGone = true
     for (const { owner } of process.slots) owner.isGone = true
   }
-
-  // ---- checking
-
-  /** What is wrong with the output; undefined if nothing is. */
-  #compare(isOver: boolean): string | undefined {
-    const rows = this.#store.rows()
-    const counts = countRows(rows)
-    for (const [row, count] of counts) {
-      const allowed = this.#expected.get(row) ?? 0
-      if (count > allowed) {
-        return allowed === 0
-          ? `The output has '${row}', which is wrong`
-          : `The output has '${row}' ${count} times`
-      }
-    }
-    if (!isOver) return undefined
-    for (const [row, count] of this.#expected) {
-      if ((counts.get(row) ?? 0) < count) return `The output lacks '${row}'`
-    }
-    return undefined
-  }
 }
 
 function observe(process: SimulatedProcess, kind: string): void {
+  const atRest = process.isEnding ? 'ending' : 'running'
   switch (kind) {
     case 'deploy':
+      process.isEnding = false
       process.phase = 'restoring'
       break
     case 'start':
     case 'abort':
-      process.phase = 'running'
+      process.phase = atRest
       break
     case 'trigger':
       process.phase = 'aligning'
@@ -595,23 +588,31 @@ function observe(process: SimulatedProcess, kind: string): void {
       break
     case 'complete':
       process.phase = 'committing'
+      process.unconfirmed = process.subtaskCount
       break
     case 'confirmed':
-      if (process.phase === 'committing') process.phase = 'running'
+      process.unconfirmed -= 1
+      if (process.phase === 'committing' && process.unconfirmed === 0) process.phase = atRest
       break
     case 'input-ended':
-      process.phase = 'ending'
+      process.isEnding = true
+      if (process.phase === 'running') process.phase = 'ending'
       break
   }
 }
 
-function countRows(rows: readonly OutputRow[]): Map<OutputRow, number> {
-  const counts = new Map<OutputRow, number>()
-  for (const row of rows) counts.set(row, (counts.get(row) ?? 0) + 1)
-  return counts
-}
-
 /** What ends a process under the faults that are inflicted; whoever runs it starts it again. */
-function isExpected(error: EngineError): boolean {
-  return error.code !== 'INVARIANT_BROKEN' && error.code !== 'CHECKPOINT_CORRUPT'
+const EXPECTED_ENDS: ReadonlySet<string> = new Set([
+  'FENCED',
+  'CHECKPOINT_DIRECTORY_UNUSABLE',
+  'CHECKPOINT_FAILED',
+  'CHECKPOINT_TIMEOUT',
+  'CHECKPOINT_FAILURES_EXCEEDED',
+  'COMMIT_FAILED',
+  'STATE_STORAGE_FAILED',
+  'RESTARTS_EXHAUSTED',
+])
+
+function isExpected({ code, message }: EngineError): boolean {
+  return EXPECTED_ENDS.has(code) || /^(EIO|ENOSPC): /.test(message)
 }

@@ -25,6 +25,7 @@ export interface SimulatedSlotOptions {
   readonly storage: SnapshotStorage
   readonly bounds: ChannelBounds
   readonly exactlyOnce: boolean
+  readonly snapshotEntriesPerStep: number
   /** Sees the kind of every message, for the table of faults and phases. */
   readonly observe: (kind: string) => void
 }
@@ -52,6 +53,7 @@ export class SimulatedSlot implements SlotLink {
       workDirectory: (attempt, uid, subtask) => `/work/${attempt}/${uid}-${subtask}`,
       exactlyOnce: options.exactlyOnce,
       isCheckpointed: true,
+      snapshotEntriesPerStep: options.snapshotEntriesPerStep,
       bounds: options.bounds,
       overflowBytesMax: 1 << 24,
       bells: options.slotCount > 1 ? options.bells : undefined,

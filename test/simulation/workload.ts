@@ -61,7 +61,7 @@ const GAP_MS = 60
 export function makeWorkload(random: Random): Workload {
   const hasLate = random.chance(0.4)
   const keyCount = random.pick([1, 3, 20, 200])
-  const eventCount = random.between(1000, 1400)
+  const eventCount = random.between(400, 900)
   const disorderMs = random.pick([0, 30, 150])
   const delayMs = hasLate ? Math.floor(disorderMs / 3) : disorderMs
   const noteLength = random.pick([0, 0, 300, 2500])
@@ -84,19 +84,21 @@ export function makeWorkload(random: Random): Workload {
   }
 }
 
-/** The job of a workload. `pass` sees every record at its source, and may throw. */
-export function makeJob(
-  workload: Workload,
-  parts: {
-    readonly sink: (name: string) => Sink<OutputRow>
-    readonly pass: (event: SimulatedEvent) => void
-  },
-): Job {
+/** What a job is given by whoever simulates it. */
+export interface JobParts {
+  readonly sink: (name: string) => Sink<OutputRow>
+  /** Sees every record at its source, and may throw. */
+  readonly pass: (event: SimulatedEvent) => void
+  /** How long the source has nothing, asked before each batch; 0: it has something. */
+  readonly pauseMs: (nextEvent: SimulatedEvent) => number
+}
+
+export function makeJob(workload: Workload, parts: JobParts): Job {
   return job('simulated', (env) => {
     // where lateness matters one subtask reads all: another's end, whenever it came, would move the watermark
     const width = workload.splitCount === 1 ? { parallelism: 1 } : {}
     const events = env
-      .from('events', scriptedSource(workload), {
+      .from('events', scriptedSource(workload, parts), {
         ...width,
         timestampMs: (event) => event.atMs,
         watermarks: customWatermarks<SimulatedEvent>(() => {
@@ -335,7 +337,10 @@ function sessionReference(workload: Workload): OutputRow[] {
 }
 
 /** The events in `splitCount` splits by residue, in batches cut at fixed places. */
-function scriptedSource({ events, batchCount, splitCount }: Workload): Source<SimulatedEvent> {
+function scriptedSource(
+  { events, batchCount, splitCount }: Workload,
+  { pauseMs }: JobParts,
+): Source<SimulatedEvent> {
   return {
     type: 'scripted',
     isBounded: true,
@@ -349,13 +354,18 @@ function scriptedSource({ events, batchCount, splitCount }: Workload): Source<Si
         }))
       },
     }),
-    reader: () => ({
+    reader: ({ clock, availableAt }) => ({
       open(split) {
         const own = events.filter(({ index }) => index % splitCount === split.data)
         let next = split.position as number
         return {
           read(batch) {
             if (next >= own.length) return 'ended'
+            const pause = pauseMs(own[next] as SimulatedEvent)
+            if (pause > 0) {
+              availableAt(clock.now() + pause)
+              return 'empty'
+            }
             const end = Math.min(own.length, (Math.floor(next / batchCount) + 1) * batchCount)
             for (let row = 0; next < end; row++, next++) {
               batch.values[row] = { ...(own[next] as SimulatedEvent) }

@@ -44,7 +44,11 @@ export class World {
   /** Disk operations left that fail, with the system's code. */
   failingOperations = 0
   failureCode = 'EIO'
+  /** Told of each operation that failed so. */
+  onFailedOperation: () => void = () => {}
   readonly trace: string[] = []
+  /** Of everything that happened, in order: two runs of a seed have the same. */
+  traceHash = 0
   readonly #actions: Action[] = []
   #timers: Timer[] = []
   readonly #isTraced: boolean
@@ -83,6 +87,7 @@ export class World {
     this.later(owner, what, () => {
       if (this.failingOperations > 0 && !what.startsWith('size') && !what.startsWith('list')) {
         this.failingOperations -= 1
+        this.onFailedOperation()
         result.reject(systemError(this.failureCode, what))
         return
       }
@@ -145,6 +150,9 @@ export class World {
   }
 
   note(what: string): void {
+    let hash = Math.imul(this.traceHash ^ this.steps ^ this.nowMs, 0x01000193)
+    for (let i = 0; i < what.length; i++) hash = Math.imul(hash ^ what.charCodeAt(i), 0x01000193)
+    this.traceHash = hash >>> 0
     if (this.#isTraced) this.trace.push(`${this.steps} ${this.nowMs}ms ${what}`)
   }
 

@@ -1,0 +1,155 @@
+/** The faults of a simulated run, and what the job was doing when they struck. */
+import type { Random } from './random.ts'
+
+export const FAULTS = [
+  'user error',
+  'slot lost',
+  'process crash',
+  'power loss',
+  'disk error',
+  'frozen slot',
+  'zombie',
+  'savepoint',
+  'savepoint restored',
+  'commit error',
+] as const
+
+/** They need no occasion. */
+const AT_ONCE: readonly Fault[] = [
+  'process crash',
+  'power loss',
+  'zombie',
+  'slot lost',
+  'frozen slot',
+]
+
+export type Fault = (typeof FAULTS)[number]
+
+/** What the job was doing when a fault hit it. */
+export const PHASES = [
+  'restoring',
+  'running',
+  'aligning',
+  'snapshotting',
+  'publishing',
+  'committing',
+  'ending',
+] as const
+
+export type Phase = (typeof PHASES)[number]
+
+/** A fault that struck, and when. */
+export type StruckFault = readonly [fault: Fault, phase: Phase]
+
+interface PlannedFault {
+  readonly fault: Fault
+  readonly phase: Phase
+  /** Not before so many steps after the former. */
+  readonly waitSteps: number
+}
+
+/** Steps after which the next fault no longer waits for its phase. */
+const PATIENCE_STEPS = 2500
+
+/**
+ * Which faults strike when. Drawn beforehand, so that the short phases get as many as the long ones; a phase that does not come
+ * is not waited for without end.
+ */
+export class FaultPlan {
+  readonly #random: Random
+  readonly #planned: PlannedFault[]
+  #sinceSteps = 0
+
+  constructor(random: Random) {
+    this.#random = random
+    this.#planned = Array.from({ length: random.between(1, 4) }, (_, index) => {
+      // the first start restores nothing; a later one is best hit while it does
+      const hitsRestore = index > 0 && random.chance(0.35)
+      const phase = hitsRestore ? 'restoring' : random.pick(PHASES.slice(1))
+      return {
+        fault: random.pick(FAULTS),
+        phase,
+        waitSteps: phase === 'restoring' || phase === 'ending' ? 0 : random.below(1500),
+      }
+    })
+  }
+
+  /** Whether none is left that strikes before the input has ended. */
+  get waitsForEnd(): boolean {
+    const [planned] = this.#planned
+    return planned === undefined || planned.phase === 'ending'
+  }
+
+  /** The next fault. */
+  get nextFault(): Fault | undefined {
+    return this.#planned[0]?.fault
+  }
+
+  /** The fault to inflict now, if any. Asked once a step. */
+  next(now: {
+    readonly phase: Phase
+    readonly isEnding: boolean
+    readonly steps: number
+    readonly checkpoints: number
+    readonly struck: number
+  }): Fault | undefined {
+    const { phase, isEnding, steps, checkpoints, struck } = now
+    const random = this.#random
+    const [planned] = this.#planned
+    // the last chance: only what strikes at once is sure to
+    if (isEnding && struck === 0) {
+      if (!random.chance(0.3)) return undefined
+      return planned?.phase === 'ending' && random.chance(0.5)
+        ? planned.fault
+        : random.pick(AT_ONCE)
+    }
+    if (planned === undefined) return undefined
+    // before the first checkpoint there is little to lose
+    if (checkpoints === 0) return random.chance(0.0005) ? planned.fault : undefined
+    const waited = steps - this.#sinceSteps
+    if (waited < planned.waitSteps) return undefined
+    if (phase !== planned.phase && waited < planned.waitSteps + PATIENCE_STEPS) return undefined
+    return random.chance(phase === 'running' ? 0.01 : 0.05) ? planned.fault : undefined
+  }
+
+  /** The fault was inflicted. */
+  done(steps: number): void {
+    this.#planned.shift()
+    this.#sinceSteps = steps
+  }
+
+  /** The fault can't be inflicted here: some other takes its place. */
+  replace(): void {
+    const [planned] = this.#planned
+    if (planned !== undefined) {
+      this.#planned[0] = { ...planned, fault: this.#random.pick(FAULTS) }
+    }
+  }
+}
+
+/** How often each fault struck in each phase. */
+export class FaultTable {
+  readonly #counts = new Map<string, number>()
+
+  add(faults: readonly StruckFault[]): void {
+    for (const [fault, phase] of faults) {
+      const cell = `${fault}/${phase}`
+      this.#counts.set(cell, (this.#counts.get(cell) ?? 0) + 1)
+    }
+  }
+
+  count(fault: Fault, phase: Phase): number {
+    return this.#counts.get(`${fault}/${phase}`) ?? 0
+  }
+
+  toString(): string {
+    const row = (cells: readonly string[]): string =>
+      cells.map((cell, index) => (index === 0 ? cell.padEnd(20) : cell.padStart(14))).join('')
+    return [
+      row(['fault', ...PHASES]),
+      ...FAULTS.map((fault) =>
+        row([fault, ...PHASES.map((phase) => String(this.count(fault, phase)))]),
+      ),
+    ].join('\n')
+  }
+}

@@ -1,0 +1,70 @@
+/**
+ * The store outside of the machine: takes whole epochs by name, each once, as a transactional sink's does.
+ *
+ * Invariant: under exactly-once it holds at no time a row that the reference does not have, nor one more often than the reference
+ * has it. Under at-least-once rows may be there more often.
+ */
+import type { OutputRow } from './workload.ts'
+
+interface Epoch {
+  readonly checkpointId: number
+  readonly rows: readonly OutputRow[]
+}
+
+export class OutputStore {
+  readonly #expected: ReadonlyMap<OutputRow, number>
+  readonly #exactlyOnce: boolean
+  readonly #epochs = new Map<string, Epoch>()
+  readonly #counts = new Map<OutputRow, number>()
+  rowCount = 0
+  /** The first thing that was wrong. */
+  wrong: string | undefined
+
+  constructor(expected: readonly OutputRow[], options: { readonly exactlyOnce: boolean }) {
+    this.#expected = countRows(expected)
+    this.#exactlyOnce = options.exactlyOnce
+  }
+
+  apply(name: string, epoch: Epoch): void {
+    if (this.#epochs.has(name)) return
+    this.#epochs.set(name, epoch)
+    this.rowCount += epoch.rows.length
+    for (const row of epoch.rows) this.#add(row)
+  }
+
+  /** Forgets the epochs of this checkpoint and of later ones. */
+  rewind(checkpointId: number): void {
+    for (const [name, epoch] of this.#epochs) {
+      if (epoch.checkpointId < checkpointId) continue
+      this.#epochs.delete(name)
+      this.rowCount -= epoch.rows.length
+      for (const row of epoch.rows) this.#counts.set(row, (this.#counts.get(row) ?? 0) - 1)
+    }
+  }
+
+  /** What is not there; undefined if everything is. */
+  missing(): string | undefined {
+    for (const [row, count] of this.#expected) {
+      if ((this.#counts.get(row) ?? 0) < count) return `The output lacks '${row}'`
+    }
+    return undefined
+  }
+
+  #add(row: OutputRow): void {
+    const count = (this.#counts.get(row) ?? 0) + 1
+    this.#counts.set(row, count)
+    if (!this.#exactlyOnce) return
+    const allowed = this.#expected.get(row) ?? 0
+    if (count <= allowed) return
+    this.wrong ??=
+      allowed === 0
+        ? `The output has '${row}', which is wrong`
+        : `The output has '${row}' ${count} times`
+  }
+}
+
+function countRows(rows: readonly OutputRow[]): Map<OutputRow, number> {
+  const counts = new Map<OutputRow, number>()
+  for (const row of rows) counts.set(row, (counts.get(row) ?? 0) + 1)
+  return counts
+}

@@ -1,0 +1,53 @@
+/**
+ * The whole engine in one thread, hit by faults: 500 seeds, each compared with its sequential reference. A seed that fails is
+ * had again with `node dist/test/simulation/run.js SEED --trace`.
+ */
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { FAULTS, FaultTable, PHASES } from './faults.ts'
+import type { Fault, Phase } from './faults.ts'
+import { simulate } from './simulate.ts'
+
+const SEED_COUNT = 500
+
+/** Where a fault can't strike: no user code runs while subtasks are opened, none is committed before it is published. */
+const UNREACHABLE: Partial<Record<Fault, readonly Phase[]>> = {
+  'user error': ['restoring'],
+  savepoint: ['restoring'],
+  'commit error': ['running', 'aligning', 'snapshotting', 'publishing', 'ending'],
+}
+
+test(`${SEED_COUNT} seeds: the output is the reference's, whatever strikes when`, async (t) => {
+  const table = new FaultTable()
+  const failures: string[] = []
+  for (let seed = 1; seed <= SEED_COUNT; seed++) {
+    const { failure, checkpoints, faults } = await simulate(seed)
+    table.add(faults)
+    const wrong =
+      failure ??
+      (checkpoints < 3 ? `only ${checkpoints} checkpoints` : undefined) ??
+      (faults.length === 0 ? 'no fault struck' : undefined)
+    if (wrong === undefined) continue
+    failures.push(
+      `seed ${seed}: ${wrong}\n  again: node dist/test/simulation/run.js ${seed} --trace`,
+    )
+  }
+  t.diagnostic(`faults by what the job was doing, over ${SEED_COUNT} seeds\n${table}`)
+  assert.deepEqual(failures, [], failures.join('\n'))
+  const empty = FAULTS.flatMap((fault) =>
+    PHASES.filter(
+      (phase) => table.count(fault, phase) === 0 && UNREACHABLE[fault]?.includes(phase) !== true,
+    ).map((phase) => `${fault} while ${phase}`),
+  )
+  assert.deepEqual(empty, [], 'every fault strikes in every phase')
+})
+
+test('a seed gives the same run again', async () => {
+  for (const seed of [3, 17, 171, 1234]) {
+    const first = await simulate(seed)
+    const second = await simulate(seed)
+
+    assert.equal(second.traceHash, first.traceHash, `seed ${seed}`)
+    assert.deepEqual(second, first)
+  }
+})
