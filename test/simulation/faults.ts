@@ -109,7 +109,8 @@ export class FaultPlan {
     const waited = steps - this.#sinceSteps
     if (waited < planned.waitSteps) return undefined
     if (phase !== planned.phase && waited < planned.waitSteps + PATIENCE_STEPS) return undefined
-    return random.chance(phase === 'running' ? 0.01 : 0.05) ? planned.fault : undefined
+    const chance = phase === 'running' ? 0.01 : phase === 'ending' ? 0.2 : 0.05
+    return random.chance(chance) ? planned.fault : undefined
   }
 
   /** The fault was inflicted. */

@@ -434,7 +434,7 @@ class Simulation {
     const { phase, isEnding } = this.#process
     if (this.#plan.nextFault === 'savepoint restored' && this.#savepoint === undefined) {
       // there has to be one to go back to
-      if (this.#checkpoints > 0 && world.random.chance(0.002)) this.#takeSavepoint(this.#process)
+      if (this.#checkpoints > 0 && world.random.chance(0.02)) this.#takeSavepoint(this.#process)
     }
     const fault = this.#plan.next({
       phase,
@@ -614,5 +614,5 @@ const EXPECTED_ENDS: ReadonlySet<string> = new Set([
 ])
 
 function isExpected({ code, message }: EngineError): boolean {
-  return EXPECTED_ENDS.has(code) || /^(EIO|ENOSPC): /.test(message)
+  return EXPECTED_ENDS.has(code) || /\b(EIO|ENOSPC): /.test(message)
 }
