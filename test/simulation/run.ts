@@ -33,6 +33,6 @@ for (let seed = Number(from); seed <= Number(to); seed++) {
 }
 const seconds = ((performance.now() - startedMs) / 1000).toFixed(1)
 console.log(
-  `\n${count} seeds, ${failed} failed, ${checkpoints} checkpoints (${few} seeds below 3), ${calm} without fault, ${steps} steps, ${seconds} s\n${table}`,
+  `\n${count} seeds, ${failed} failed, ${checkpoints} checkpoints (${few} seeds below 3), ${calm} without fault, ${steps} steps, ${seconds} s\n${table.toString()}`,
 )
 if (failed > 0) process.exitCode = 1

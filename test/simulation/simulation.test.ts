@@ -35,7 +35,7 @@ test(`${SEED_COUNT} seeds: the output is the reference's, whatever strikes when`
     )
   }
   t.diagnostic(`faults by what the job was doing, over ${SEED_COUNT} seeds`)
-  for (const line of String(table).split('\n')) t.diagnostic(line)
+  for (const line of table.toString().split('\n')) t.diagnostic(line)
   assert.deepEqual(failures, [], failures.join('\n'))
   const empty = FAULTS.flatMap((fault) =>
     PHASES.filter(

@@ -354,7 +354,7 @@ function scriptedSource(
         }))
       },
     }),
-    reader: ({ clock, availableAt }) => ({
+    reader: (context) => ({
       open(split) {
         const own = events.filter(({ index }) => index % splitCount === split.data)
         let next = split.position as number
@@ -363,7 +363,7 @@ function scriptedSource(
             if (next >= own.length) return 'ended'
             const pause = pauseMs(own[next] as SimulatedEvent)
             if (pause > 0) {
-              availableAt(clock.now() + pause)
+              context.availableAt(context.clock.now() + pause)
               return 'empty'
             }
             const end = Math.min(own.length, (Math.floor(next / batchCount) + 1) * batchCount)
