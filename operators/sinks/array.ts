@@ -12,8 +12,7 @@ import { copyValue } from '../../src/core/value.ts'
  * await run(job('ten', (env) => env.from('n', fromArray([1, 2])).to('rows', arraySink(rows))))
  */
 export function arraySink<T>(target: T[]): Sink<T> {
-  // epochs that were appended, whichever subtask and attempt did it
-  const done = new Set<string>()
+  const done = appendedTo(target)
   return {
     type: 'array',
     needsCallingThread: true,
@@ -37,6 +36,18 @@ export function arraySink<T>(target: T[]): Sink<T> {
       }
     },
   }
+}
+
+/** The epochs that an array has, whichever subtask, attempt, job or sink appended them: a savepoint hands its pending ones on. */
+const appended = new WeakMap<unknown[], Set<string>>()
+
+function appendedTo(target: unknown[]): Set<string> {
+  let epochs = appended.get(target)
+  if (epochs === undefined) {
+    epochs = new Set()
+    appended.set(target, epochs)
+  }
+  return epochs
 }
 
 interface Epoch {

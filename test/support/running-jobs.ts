@@ -1,4 +1,5 @@
 /** What tests of whole jobs need: directories, a log to look at, and waiting for what must come. */
+import assert from 'node:assert/strict'
 import { mkdtemp, readdir, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -79,4 +80,18 @@ export async function checkpointsIn(directory: string): Promise<string[]> {
 /** A checkpoint or savepoint, verified. */
 export function readManifest(path: string): Promise<Manifest> {
   return loadSavepoint(nodeFileSystem, path)
+}
+
+/** Fails unless the two have the same rows, each as often, in any order; shows the first few that differ. */
+export function sameRows(actual: readonly string[], expected: readonly string[]): void {
+  const counts = new Map<string, number>()
+  for (const row of actual) counts.set(row, (counts.get(row) ?? 0) + 1)
+  for (const row of expected) counts.set(row, (counts.get(row) ?? 0) - 1)
+  const wrong = [...counts].filter(([, count]) => count !== 0)
+  const shown = wrong.slice(0, 12).map(([row, count]) => `${count > 0 ? '+' : ''}${count} ${row}`)
+  assert.equal(
+    wrong.length,
+    0,
+    `${wrong.length} rows come too often (+) or too rarely (-), of ${actual.length} and ${expected.length}:\n${shown.join('\n')}`,
+  )
 }
