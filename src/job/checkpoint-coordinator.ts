@@ -132,6 +132,13 @@ export class CheckpointCoordinator {
     if (index >= 0) this.#published.splice(index, 1)
   }
 
+  /** A checkpoint turned out to be damaged: nothing relies on it any more, and the next shares no file with those before. */
+  distrust(checkpointId: number): void {
+    const index = this.#published.findIndex((one) => one.checkpointId === checkpointId)
+    if (index >= 0) this.#published[index] = { checkpointId, isSelfContained: false }
+    this.#sinceSelfContained = Infinity
+  }
+
   /** All subtasks run: begins or goes on taking checkpoints. */
   resume(): void {
     this.#isBlocked = false

@@ -275,12 +275,15 @@ export class JobCoordinator {
       (await store.list()).map((id) => store.load(id).catch(() => undefined)),
     )
     this.#checkpoints.setPublished(published.filter((manifest) => manifest !== undefined))
+    for (const checkpointId of this.#damaged) this.#checkpoints.distrust(checkpointId)
     for (const dealer of this.#dealers) {
       await dealer.begin(this.#first?.knownSplits.get(dealer.uid) ?? [])
     }
   }
 
   #fellBack = false
+  /** Checkpoints that were passed over. */
+  readonly #damaged = new Set<number>()
 
   /**
    * What the regions begin with. When it settles, all output that this covers is visible, and the line of checkpoints is known: a new one
@@ -377,6 +380,8 @@ export class JobCoordinator {
             const known = toEngineError(error)
             if (known.code !== 'CHECKPOINT_CORRUPT') throw error
             this.#fellBack = true
+            this.#damaged.add(checkpointId)
+            this.#checkpoints.distrust(checkpointId)
             logger.warn(`Checkpoint ${checkpointId} is passed over: ${known.message}`)
             continue
           }

@@ -49,6 +49,7 @@ test(
     const newest = await readManifest((await checkpointsIn(root)).at(-1) ?? '')
     assert.notEqual(newest.lineage, before[0]?.manifest.lineage, 'a line of its own')
     assert.ok(newest.checkpointId > Math.max(...hit))
+    assert.ok(newest.isSelfContained, 'the first after it shares nothing with those before')
     // what the damaged checkpoints had committed is put out again; nothing else is, and nothing is missing
     const expected: string[] = []
     await run(shopJob({ count: SHOP.count }, arraySink(expected)))
