@@ -207,7 +207,7 @@ const outputs = new Map<string, Promise<string[]>>()
 
 /** The rows of a run without interruption, sorted. */
 function uninterrupted(shop: Shop = SHOP): Promise<string[]> {
-  const { recordsPerSecond, ...fast } = shop
+  const { recordsPerSecond: _, ...fast } = shop
   const name = JSON.stringify(fast)
   let output = outputs.get(name)
   if (output === undefined) {
