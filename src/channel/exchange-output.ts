@@ -2,11 +2,11 @@
  * The end of a chain: divides records over the channels to the subtasks of the next task.
  *
  * Invariants
- *  - `emit` always accepts (PROTOCOL 1): a batch that its channel does not take now waits in a list of its own, and the gate
+ *  - `emit` always accepts (docs/protocol.md 1): a batch that its channel does not take now waits in a list of its own, and the gate
  *    is closed until the list is empty. The list is bounded by `overflowBytesMax`: an operator that emits so much in
  *    one call, without looking at the gate, fails with `OUTPUT_OVERFLOW`.
  *  - Per channel everything leaves in the order it came: records, watermarks, barriers, end.
- *  - A value leaves as it was when it was emitted: what its operator may still change is copied here (PROTOCOL 2).
+ *  - A value leaves as it was when it was emitted: what its operator may still change is copied here (docs/protocol.md 2).
  *  - Values outside of the model are refused here, also where they would only be handed on by reference: the first
  *    batch of a local channel is checked whole, of each later one a record.
  */

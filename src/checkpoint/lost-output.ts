@@ -1,5 +1,5 @@
 /**
- * What to do when output that a checkpoint promised can no longer be made visible (PROTOCOL 5). Pure.
+ * What to do when output that a checkpoint promised can no longer be made visible (docs/protocol.md 5). Pure.
  *
  *  - Nothing is lost: the checkpoint is restored.
  *  - Epochs are lost, and none that the checkpoint before does not cover was committed: the job goes back to that checkpoint and

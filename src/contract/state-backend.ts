@@ -9,7 +9,7 @@
  *  - A stored value is the backend's. `get` hands out a reference that the caller does not change; who wants to change
  *    a value in place asks with `edit` and ends with `put`. Values are in the value model.
  *  - A snapshot sees exactly what was stored at `snapshot()`, whatever happens to the store while it is written
- *    (PROTOCOL 3): a backend keeps or writes the old value before it gives one out for editing, replaces or removes it.
+ *    (docs/protocol.md 3): a backend keeps or writes the old value before it gives one out for editing, replaces or removes it.
  *  - `snapshot` costs about the same for ten keys as for ten million.
  */
 import type { AnyKey } from '../core/key.ts'

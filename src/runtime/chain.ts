@@ -4,7 +4,7 @@
  * Invariants
  *  - Nodes are in topological order; the first is the head. The last are opened first, so that whoever emits finds its
  *    consumer open.
- *  - What a user's function returned, and might change later, is copied where it has to wait in a queue (PROTOCOL 2).
+ *  - What a user's function returned, and might change later, is copied where it has to wait in a queue (docs/protocol.md 2).
  */
 import type { ExchangeOutput } from '../channel/exchange-output.ts'
 import type { OutputGate } from '../channel/output-gate.ts'

@@ -1,5 +1,5 @@
 /**
- * A sink as the last operator of a chain: carries the contract's two phases out (PROTOCOL 5).
+ * A sink as the last operator of a chain: carries the contract's two phases out (docs/protocol.md 5).
  *
  * Invariants
  *  - `#pending` holds all prepared, unconfirmed epochs, oldest first; all of them are in every snapshot. An epoch leaves it when
