@@ -70,6 +70,7 @@ export async function openFileSinkWriter<T>(
   return new FileSinkWriter(options, context, {
     directory,
     directoryOf,
+    hidden: names.filter((name) => parseHidden(name) !== undefined),
     former: formerLife(context, names),
   })
 }
@@ -78,6 +79,8 @@ export async function openFileSinkWriter<T>(
 interface FileSinkDisk {
   readonly directory: SinkDirectory
   readonly directoryOf: (path: string) => SinkDirectory
+  /** The hidden files that were there when this run opened. */
+  readonly hidden: readonly string[]
   readonly former: FormerLife
 }
 
@@ -86,6 +89,7 @@ export class FileSinkWriter<T> implements SinkWriter {
   readonly #context: SinkContext
   readonly #directory: SinkDirectory
   readonly #directoryOf: (path: string) => SinkDirectory
+  readonly #hidden: readonly string[]
   readonly #former: FormerLife
   #block: Buffer | undefined
   #blockFilled = 0
@@ -111,12 +115,13 @@ export class FileSinkWriter<T> implements SinkWriter {
   constructor(
     options: FileSinkWriterOptions<T>,
     context: SinkContext,
-    { directory, directoryOf, former }: FileSinkDisk,
+    { directory, directoryOf, hidden, former }: FileSinkDisk,
   ) {
     this.#options = options
     this.#context = context
     this.#directory = directory
     this.#directoryOf = directoryOf
+    this.#hidden = hidden
     this.#former = former
     this.#nextN = former.nextN
   }
@@ -181,6 +186,9 @@ export class FileSinkWriter<T> implements SinkWriter {
    * fell to another subtask, which may not have come to its commits yet. So with several subtasks staged files go only after the
    * first commit of this run: its checkpoint completed, so every subtask was running, and had committed what it was restored
    * with. Until then they lie there, unseen. Several subtasks may remove the same files.
+   *
+   * Only what was there when this run opened is looked at: a process that stood still while another took over must not remove
+   * what that one stages.
    */
   async discardUnnamed(): Promise<void> {
     const isOnly = this.#context.parallelism === 1
@@ -317,7 +325,7 @@ export class FileSinkWriter<T> implements SinkWriter {
     )
     const former = new Set(this.#former.hidden)
     await attempted(`Leftovers in ${this.#directory.path} cannot be removed`, async () => {
-      for (const name of await this.#directory.list()) {
+      for (const name of this.#hidden) {
         const part = parseHidden(name)
         if (part === undefined || named.has(name)) continue
         if (!isSameSink(part, this.#context)) continue

@@ -111,6 +111,8 @@ export class CheckpointCoordinator {
   #isBlocked = true
   #isClosed = false
   #cancelTimer: () => void = () => {}
+  /** Settles when no checkpoint is being removed. */
+  #expiring: Promise<void> = Promise.resolve()
   /** What retention has to look at. */
   readonly #published: { readonly checkpointId: number; readonly isSelfContained: boolean }[] = []
 
@@ -217,12 +219,14 @@ export class CheckpointCoordinator {
     this.#confirmation = undefined
     confirmation.done.resolve()
     this.#schedule()
-    void this.#expire()
+    this.#expiring = this.#expiring.then(() => this.#expire())
   }
 
   async close(): Promise<void> {
     this.#isClosed = true
     await this.block()
+    // the directory may be another's as soon as it is let go
+    await this.#expiring
   }
 
   async #settled(): Promise<void> {
@@ -430,6 +434,7 @@ export class CheckpointCoordinator {
     this.#published.splice(0, this.#published.length, ...kept)
     for (const checkpointId of expired) {
       try {
+        await store.checkOwner()
         await store.discard(checkpointId)
       } catch (error) {
         // the next start sweeps what is left of it

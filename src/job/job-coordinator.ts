@@ -525,11 +525,23 @@ export class JobCoordinator {
     if (region === undefined || region.phase !== phase) return
     region.awaited.delete(slotIndex)
     if (region.awaited.size > 0) return
-    if (phase === 'deploying') this.#startRegion(region)
+    if (phase === 'deploying') void this.#startRegion(region)
     else this.#onClosed(region)
   }
 
-  #startRegion(region: Region): void {
+  /**
+   * Only an owner starts: whatever its subtasks found when they opened is then of this owner or of former ones, so they may
+   * remove leftovers without harm to one that comes later.
+   */
+  async #startRegion(region: Region): Promise<void> {
+    const { attempt } = region
+    try {
+      await this.#options.store.checkOwner()
+    } catch (error) {
+      this.#onFailed(attempt, toEngineError(error))
+      return
+    }
+    if (this.#isClosing || region.attempt !== attempt || region.phase !== 'deploying') return
     region.phase = 'running'
     this.#sendAll({ kind: 'start', attempt: region.attempt })
     for (const dealer of this.#dealersOf(region)) {

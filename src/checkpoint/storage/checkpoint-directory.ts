@@ -69,7 +69,7 @@ export class CheckpointDirectory implements CheckpointStore {
       await files.makeDirectory(join(root, 'data'))
       lock = await options.lock(files, root)
       await claimForJob(files, root, jobName)
-      await files.remove(join(root, 'work'))
+      await removeFormerWork(files, root, lock.fence)
       const ledger = await LedgerFile.open(files, root, { claim: options.claim ?? false })
       const store = new CheckpointDirectory(files, root, lock, ledger)
       await files.makeDirectory(store.workDirectory)
@@ -146,12 +146,16 @@ export class CheckpointDirectory implements CheckpointStore {
   async discard(checkpointId: number): Promise<void> {
     await this.#files.remove(this.#manifestPath(checkpointId))
     await this.#files.sync(join(this.root, 'manifests'))
-    await this.#removeData((id) => id === checkpointId)
+    const names = await this.#files.list(join(this.root, 'data'))
+    await this.#removeData(names, (id) => id === checkpointId)
   }
 
   async sweep(running: ReadonlySet<number>): Promise<void> {
+    const names = await this.#files.list(join(this.root, 'data'))
     const published = new Set(await this.list())
-    await this.#removeData((id) => !published.has(id) && !running.has(id))
+    // still the owner: nothing that was listed is another's that came later
+    await this.#lock.check()
+    await this.#removeData(names, (id) => !published.has(id) && !running.has(id))
   }
 
   savepointDirectory(parent: string, checkpointId: number, attempt: string): string {
@@ -183,8 +187,11 @@ export class CheckpointDirectory implements CheckpointStore {
   }
 
   /** Removes the data of checkpoints. A directory of another attempt at a published id is kept: its manifest may name it. */
-  async #removeData(isUnwanted: (checkpointId: number) => boolean): Promise<void> {
-    for (const name of await this.#files.list(join(this.root, 'data'))) {
+  async #removeData(
+    names: readonly string[],
+    isUnwanted: (checkpointId: number) => boolean,
+  ): Promise<void> {
+    for (const name of names) {
       if (isUnwanted(Number.parseInt(name, 10)))
         await this.#files.remove(join(this.root, 'data', name))
     }
@@ -283,6 +290,14 @@ async function createWhole(files: FileSystem, path: string, bytes: Uint8Array): 
   await files.sync(temporary)
   await files.link(temporary, path)
   await files.remove(temporary)
+}
+
+/** Working files of owners before; one that comes later, while this process stands still, keeps its own. */
+async function removeFormerWork(files: FileSystem, root: string, fence: Fence): Promise<void> {
+  const work = join(root, 'work')
+  for (const name of await files.list(work)) {
+    if (!(Number(name) > fence)) await files.remove(join(work, name))
+  }
 }
 
 /** The directory belongs to the job whose name it has; a new one is given this name. */

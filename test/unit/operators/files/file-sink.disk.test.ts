@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
-import { readdir } from 'node:fs/promises'
+import { readdir, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { test } from 'node:test'
 import type { TestContext } from 'node:test'
 import { openFileSinkWriter } from '../../../../operators/files/file-sink-writer.ts'
@@ -238,9 +239,11 @@ test('a commit that fails can be repeated: nothing is lost, nothing is there twi
 test('leftovers that cannot be removed fail where they were to be, and no commit', async (t) => {
   let isFailing = false
   const hook: DiskHook = (operation) => {
-    if (isFailing && operation === 'list') throw diskError('EIO')
+    if (isFailing && operation === 'remove') throw diskError('EIO')
   }
   const directory = await temporaryDirectory(t)
+  await writeFile(join(directory, '.part-job.out.r0.0.0.open'), 'half a rec')
+  await writeFile(join(directory, '.part-job.out.r0.0.1'), 'whole\n')
   const context = new FakeSinkContext({ attempt: 'r1', parallelism: 2 })
   const writer = await openFileSinkWriter(
     { directory, format: text(), bytesMax: 100, writeBehindBytesMax: 100 },

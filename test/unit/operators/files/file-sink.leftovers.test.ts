@@ -222,3 +222,18 @@ test('subtasks of a run that bears the name of a former one leave each other alo
   await one.commit?.(staged)
   assert.deepEqual(await readdir(directory), ['part-out-0000000000000001-00001-00000-0-1.txt'])
 })
+
+// A process that stood still while another took over wakes up, and goes on where it was: about to remove leftovers.
+test('what another run stages after this one opened is none of its leftovers', async (t) => {
+  const directory = await temporaryDirectory(t)
+  const stopped = await open(directory, { attempt: 'r1' })
+  const epoch = await crashAfterPrepare(directory, { attempt: 'r2' })
+  await crashWhileWriting(directory, '.part-job.out.r2.0.1')
+
+  await stopped.discardUnnamed?.()
+
+  assert.equal((await hiddenFiles(directory)).length, 2)
+  const resumed = await open(directory, { attempt: 'r3', restored: [epoch] })
+  await resumed.commit?.(epoch)
+  assert.equal((await readdir(directory)).filter((name) => !name.startsWith('.')).length, 1)
+})
