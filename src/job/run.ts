@@ -11,6 +11,7 @@ import { acquireOwnerLock } from '../checkpoint/storage/owner-lock.ts'
 import { EngineError } from '../core/errors.ts'
 import type { Logger } from '../core/log.ts'
 import { silentLogger } from '../core/log.ts'
+import type { Schema } from '../core/schema.ts'
 import { planExecution } from '../plan/execution-plan.ts'
 import type { ExecutionPlan } from '../plan/execution-plan.ts'
 import type { JobDefinition } from '../plan/job-definition.ts'
@@ -92,8 +93,8 @@ export interface RestoredFrom {
  * await run(job('ten', (env) => env.from('n', fromArray([1, 2])).to('rows', arraySink(rows))))
  */
 export async function run<P>(
-  job: JobDefinition & { readonly params?: unknown },
-  options: RunOptions & Placement & { readonly params?: P } = {},
+  job: JobDefinition & { readonly params?: Schema<P> },
+  options: RunOptions & Placement & { readonly params?: NoInfer<P> } = {},
 ): Promise<JobResult> {
   await using running = start(job, options)
   return await running.finished
@@ -101,8 +102,8 @@ export async function run<P>(
 
 /** The same for a job that has no end: a handle to watch, save and stop it. */
 export function start<P>(
-  job: JobDefinition & { readonly params?: unknown },
-  options: RunOptions & Placement & { readonly params?: P } = {},
+  job: JobDefinition & { readonly params?: Schema<P> },
+  options: RunOptions & Placement & { readonly params?: NoInfer<P> } = {},
 ): RunningJob {
   return new StartedJob(job, options)
 }

@@ -17,6 +17,7 @@ import type { PaneOf, Window } from '../contract/window.ts'
 import { EngineError, InvariantError, assert } from '../core/errors.ts'
 import { MAX_PARALLELISM_DEFAULT } from '../core/key-group.ts'
 import { silentLogger } from '../core/log.ts'
+import type { Schema } from '../core/schema.ts'
 import { JobCoordinator } from '../job/job-coordinator.ts'
 import type { JobTotals } from '../job/job-coordinator.ts'
 import { isOver } from '../job/job-status.ts'
@@ -33,10 +34,10 @@ import { ScriptPlayer, ScriptSource } from './test-source.ts'
 /** Turns of the host in which nothing happens before the job counts as having done all it can. */
 const QUIET_TURNS = 10
 
-export interface TestOptions {
+export interface TestOptions<P = unknown> {
   /** Default: that of the job, else 1. */
   readonly parallelism?: number
-  readonly params?: unknown
+  readonly params?: P
 }
 
 /** What a job did under its script. */
@@ -75,7 +76,10 @@ export interface StateLeft {
  *   env.from('views', views).keyBy((view) => view.page).window(tumbling({ size: '1min' })).count('n').to('out', arraySink(rows))
  * }))
  */
-export async function runTest(job: JobDefinition, options: TestOptions = {}): Promise<TestResult> {
+export async function runTest<P>(
+  job: JobDefinition & { readonly params?: Schema<P> },
+  options: TestOptions<NoInfer<P>> = {},
+): Promise<TestResult> {
   const run = new TestRun(job, options)
   return run.result()
 }
