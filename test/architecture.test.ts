@@ -83,14 +83,7 @@ const touchesWorld: Readonly<Record<string, string>> = {
 }
 
 /** Codes of rooms that are being built. */
-const codesToCome = [
-  'OUTPUT_OF_OTHER_JOB',
-  'KAFKA_TIMEOUT_REFUSED',
-  'KAFKA_TRANSACTION_LOST',
-  'CONFIG_INVALID',
-  'CONTROL_UNREACHABLE',
-  'CONTROL_REFUSED',
-]
+const codesToCome = ['OUTPUT_OF_OTHER_JOB', 'KAFKA_TIMEOUT_REFUSED', 'KAFKA_TRANSACTION_LOST']
 
 const importStatement =
   /^(?:import|export) (?<type>type )?(?:(?:\{[^}]*\}|\* as \w+|\w+)(?:, \{[^}]*\})? from )?'(?<name>[^']+)'/gm
