@@ -21,6 +21,7 @@ import { InvariantError } from '../core/errors.ts'
 import { canGenerateCode } from '../core/generated-code.ts'
 import type { RecordBatch } from '../core/record-batch.ts'
 import { decodeValue, encodeValue } from '../core/value-codec.ts'
+import { checkValue } from '../core/value.ts'
 import type { StreamElement } from './channel.ts'
 import type { RecordShape } from './record-shape.ts'
 import { sameNames, sameStructure, shapeOf, widen } from './record-shape.ts'
@@ -146,7 +147,14 @@ export class FrameEncoder implements RowSink {
     this.#side = []
     this.#sideBytes = 0
     const newShapes: KnownShape[] = []
-    for (let i = 0; i < count; i++) this.#writeRow(values[i], newShapes)
+    let row = 0
+    try {
+      for (; row < count; row++) this.#writeRow(values[row], newShapes)
+    } catch (error) {
+      // a field was refused; the record says where the field stands in it
+      checkValue(values[row])
+      throw error
+    }
 
     const rowsEnd = this.offset * 4
     const heap = this.heap
