@@ -69,7 +69,10 @@ export interface BroadcastAccess<B extends States> extends RecordInfo {
 export interface RecordHandler<T> {
   /** `info` is reused: copy what you keep. */
   onRecord(value: T, info: RecordInfo): void
-  /** At the end of a bounded input, before the last checkpoint. */
+  /**
+   * At the end of a bounded input, before the last checkpoint. All timers of event time have fired: the watermark stands at the end
+   * of time, so what is emitted now is late for event-time windows further on.
+   */
   onEnd?(): void
   close?(): void
 }
