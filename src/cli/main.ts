@@ -1,26 +1,19 @@
 #!/usr/bin/env node
-/** The command `millrace`. Results go to standard output, everything else to standard error. */
+/**
+ * The command `millrace`. Results go to standard output, everything else to standard error. What a command needs is loaded when it
+ * runs: the engine and the control port's server are not for those who only list.
+ */
 import { readFileSync } from 'node:fs'
 import { CommanderError } from 'commander'
 import { toEngineError } from '../core/errors.ts'
 import type { Logger } from '../core/log.ts'
-import { planExecution } from '../plan/execution-plan.ts'
-import { explainPlan } from '../plan/explain.ts'
 import { runDirectoryOf } from '../service/run-registry.ts'
 import { unknownOptionMistakes } from './configuration.ts'
 import { EXIT, exitCodeOf } from './exit-codes.ts'
-import {
-  cancelCommand,
-  checkpointCommand,
-  listCommand,
-  savepointCommand,
-  stopCommand,
-} from './job-commands.ts'
 import type { ControlCommand } from './job-commands.ts'
 import { errorText, lineLogger } from './log-lines.ts'
 import { makeProgram } from './program.ts'
 import type { GivenJob, JsonOption } from './program.ts'
-import { prepareJob, runCommand } from './run-command.ts'
 import type { JobCommand } from './run-command.ts'
 
 const logger: Logger = lineLogger(
@@ -43,23 +36,34 @@ async function main(): Promise<number> {
   let exitCode: number = EXIT.ok
   const program = makeProgram(versionOfPackage(), {
     async run(given) {
+      const { runCommand } = await import('./run-command.ts')
       exitCode = await runCommand(jobCommand(given))
     },
     async explain(given, format) {
-      const { graph, decisions } = await prepareJob(jobCommand(given))
-      print(withNewline(explainPlan(planExecution(graph, decisions), format)))
+      const { explainCommand } = await import('./run-command.ts')
+      print(await explainCommand(jobCommand(given), format))
     },
-    list: (options) => listCommand(controlCommand(options)),
-    savepoint: (job, directory, options) =>
-      savepointCommand(job, directory, controlCommand(options)),
-    checkpoint: (job, options) => checkpointCommand(job, controlCommand(options)),
-    stop: (job, options) =>
-      stopCommand(
-        job,
-        { drain: options.drain === true, savepoint: options.savepoint },
-        controlCommand(options),
-      ),
-    cancel: (job, options) => cancelCommand(job, controlCommand(options)),
+    async list(options) {
+      const { listCommand } = await import('./job-commands.ts')
+      await listCommand(controlCommand(options))
+    },
+    async savepoint(job, directory, options) {
+      const { savepointCommand } = await import('./job-commands.ts')
+      await savepointCommand(job, directory, controlCommand(options))
+    },
+    async checkpoint(job, options) {
+      const { checkpointCommand } = await import('./job-commands.ts')
+      await checkpointCommand(job, controlCommand(options))
+    },
+    async stop(job, options) {
+      const { stopCommand } = await import('./job-commands.ts')
+      const { drain, savepoint } = options
+      await stopCommand(job, { drain: drain === true, savepoint }, controlCommand(options))
+    },
+    async cancel(job, options) {
+      const { cancelCommand } = await import('./job-commands.ts')
+      await cancelCommand(job, controlCommand(options))
+    },
   })
   for (const command of [program, ...program.commands]) command.exitOverride()
   try {
@@ -105,8 +109,4 @@ function versionOfPackage(): string {
     }
   }
   return 'unknown'
-}
-
-function withNewline(text: string): string {
-  return text.endsWith('\n') ? text : `${text}\n`
 }

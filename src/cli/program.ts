@@ -1,6 +1,7 @@
 /** The commands and their options, for `commander`. What they do is handed in, so that help and documents can be checked without. */
 import { Command, InvalidArgumentError, Option } from 'commander'
 import { exitCodeHelp } from './exit-codes.ts'
+import type { ExplainFormat } from '../plan/explain.ts'
 import type { Setting } from './settings.ts'
 import { CONFIG_FLAG, PARAMS_FLAG, settings } from './settings.ts'
 
@@ -33,7 +34,6 @@ export interface StopOptions {
   readonly drain?: true
   readonly savepoint?: string
 }
-export type ExplainFormat = 'text' | 'json' | 'mermaid'
 
 /** What of a run's settings has a say in the plan. */
 const planKeys: readonly string[] = ['parallelism', 'maxParallelism', 'threads']

@@ -14,6 +14,9 @@ import type { Logger } from '../core/log.ts'
 import { loadJobModule } from '../job/job-module.ts'
 import type { JobResult, RestoredFrom } from '../job/run.ts'
 import type { RunOptions } from '../job/run-options.ts'
+import { planExecution } from '../plan/execution-plan.ts'
+import { explainPlan } from '../plan/explain.ts'
+import type { ExplainFormat } from '../plan/explain.ts'
 import type { JobDefinition } from '../plan/job-definition.ts'
 import type { JobGraph } from '../plan/job-graph.ts'
 import { JobProcess } from '../service/job-process.ts'
@@ -35,7 +38,7 @@ export interface JobCommand extends GivenOptions {
 }
 
 /** A job, and how it is to be run. */
-export interface PreparedJob {
+interface PreparedJob {
   readonly job: JobDefinition
   readonly module: URL
   readonly graph: JobGraph
@@ -44,7 +47,7 @@ export interface PreparedJob {
 }
 
 /** Reads all sources and the job; throws `CONFIG_INVALID` with every mistake. */
-export async function prepareJob(command: JobCommand): Promise<PreparedJob> {
+async function prepareJob(command: JobCommand): Promise<PreparedJob> {
   const layers = await readSources(command)
   for (const { warnings } of layers) for (const text of warnings) command.logger.warn(text)
   const path = resolve(command.file)
@@ -81,6 +84,13 @@ function buildGraph(job: JobDefinition, params: unknown, file: string): JobGraph
       },
     )
   }
+}
+
+/** The plan that `run` would carry out, as text. */
+export async function explainCommand(command: JobCommand, format: ExplainFormat): Promise<string> {
+  const { graph, decisions } = await prepareJob(command)
+  const text = explainPlan(planExecution(graph, decisions), format)
+  return text.endsWith('\n') ? text : `${text}\n`
 }
 
 /** Runs the job to its end; answers the exit code. */
