@@ -390,6 +390,8 @@ export class Subtask {
     if (this.#isUnfinished) {
       if (!this.#chain.run()) return true
       this.#isUnfinished = false
+      // the end of input may have been among it
+      this.#afterFeed()
       isBusy = true
     }
     if (this.#row >= 0) {
