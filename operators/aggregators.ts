@@ -102,12 +102,12 @@ export function average<T>(
   }
 }
 
-/** The rows with the highest number, all of them on a tie. */
+/** The rows with the highest number, all of them on a tie. Rows whose number is NaN count only where there is no other. */
 export function maxBy<T>(select: (value: T) => number): Aggregator<T, T[], readonly T[]> {
   return extremeBy(select, (a, b) => a > b)
 }
 
-/** The rows with the lowest number, all of them on a tie. */
+/** The rows with the lowest number, all of them on a tie. Rows whose number is NaN count only where there is no other. */
 export function minBy<T>(select: (value: T) => number): Aggregator<T, T[], readonly T[]> {
   return extremeBy(select, (a, b) => a < b)
 }
@@ -210,6 +210,7 @@ function extremeBy<T>(
     const [leader] = best
     const leading = leader === undefined ? undefined : select(leader)
     if (leading === undefined || isBetter(score, leading)) return [own(row)]
+    if (Number.isNaN(leading) && !Number.isNaN(score)) return [own(row)]
     if (leading === score) best.push(own(row))
     return best
   }
@@ -219,6 +220,7 @@ function extremeBy<T>(
     add: (best, row) => offer(best, row, select(row), keepValue),
     merge: (into, from) => from.reduce((best, row) => offer(best, row, select(row), asItIs), into),
     result: (best) => best,
+    isExact: true,
     keepsValues: false,
   }
 }

@@ -1,5 +1,5 @@
 /**
- * One query of the benchmark: `bench/run QUERY --events N --parallelism P [--threads T] [--state heap|disk] [--checkpoint-ms M] [--keys K]`.
+ * One query of the benchmark: `bench/run QUERY --events N --parallelism P [--threads T] [--state heap|disk] [--checkpoint-ms M] [--keys K] [--no-pre-aggregate]`.
  * Prints one JSON object as its last line. `seconds` is the job alone, from its submission to its end.
  */
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
@@ -22,6 +22,7 @@ const { values, positionals } = parseArgs({
     state: { type: 'string', default: 'heap' },
     'checkpoint-ms': { type: 'string', default: '0' },
     keys: { type: 'string', default: '1000000' },
+    'no-pre-aggregate': { type: 'boolean', default: false },
     verbose: { type: 'boolean', default: false },
   },
 })
@@ -43,6 +44,7 @@ const running = start(job, {
   parallelism,
   threads: Number(values.threads ?? parallelism),
   module: new URL(`./job${extname(import.meta.url)}`, import.meta.url),
+  preAggregate: !values['no-pre-aggregate'],
   state: values.state === 'disk' ? 'leveldb' : 'memory',
   ...(checkpointMs > 0
     ? { checkpoints: { directory: checkpoints, interval: `${checkpointMs}ms` } }

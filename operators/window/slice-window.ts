@@ -23,6 +23,9 @@ import type { SliceCells, SliceCursor } from '../../src/contract/state-backend.t
 import type { Counter } from '../../src/core/metrics.ts'
 import { copyValue } from '../../src/core/value.ts'
 import type { PaneOutput, WindowResult } from './pane-output.ts'
+import { partialSlices } from './partial-slices.ts'
+import type { PartialSlice } from './partial-slices.ts'
+import { firstEndAfter, lastWindowEnd, sliceMsOf, sliceStart } from './slices.ts'
 
 const STATE = 'slices'
 
@@ -32,26 +35,40 @@ export function sliceWindow<T, A>(
   result: WindowResult<T, A>,
 ): OperatorDescription {
   const clock = windows.clock ?? 'event'
-  return {
+  const { aggregator } = result
+  const details = { windows: windows.name, result: result.kind, clock }
+  const whole: OperatorDescription = {
     type: 'window',
     inputCount: 1,
     isKeyed: true,
     emits: result.emits,
-    keepsValues: result.aggregator.keepsValues !== false,
+    keepsValues: aggregator.keepsValues !== false,
     functions: result.functions,
     sides: ['late', ...(result.sides ?? [])],
     states: [{ name: STATE, kind: `window ${result.kind}`, layout: 'slice' }],
-    details: { windows: windows.name, result: result.kind, clock },
-    open: (context) => new SliceWindowInstance(context, { aligned, clock, result }),
+    details,
+    open: (context) =>
+      new SliceWindowInstance(context, { aligned, clock, result, takesPartials: false }),
   }
-}
-
-/** The length of a slice: no window begins or ends within one. */
-export function sliceMsOf({ sizeMs, everyMs }: AlignedWindows): number {
-  let a = sizeMs
-  let b = everyMs
-  while (b !== 0) [a, b] = [b, a % b]
-  return a
+  // what an accumulator keeps of a value could pin the frame that the value came in
+  const isCut = clock === 'event' && aggregator.isExact === true && aggregator.keepsValues === false
+  if (!isCut) return whole
+  const behind: OperatorDescription = {
+    ...whole,
+    keepsValues: true,
+    details: { ...details, takes: 'partial results' },
+    open: (context) =>
+      new SliceWindowInstance(context, { aligned, clock, result, takesPartials: true }),
+  }
+  return {
+    ...whole,
+    preAggregation: {
+      before: (select) => partialSlices(select, aligned, aggregator, details),
+      behind,
+      select: (partial) => (partial as PartialSlice<A>).key,
+      wholeSides: ['late'],
+    },
+  }
 }
 
 /** A window being fired. */
@@ -67,6 +84,8 @@ interface SliceWindowOptions<T, A> {
   readonly aligned: AlignedWindows
   readonly clock: 'event' | 'processing'
   readonly result: WindowResult<T, A>
+  /** Whether its records are partial results (partial-slices.ts). */
+  readonly takesPartials: boolean
 }
 
 class SliceWindowInstance<T, A> implements OperatorInstance {
@@ -101,6 +120,7 @@ class SliceWindowInstance<T, A> implements OperatorInstance {
   }
 
   process(value: unknown): void {
+    if (this.#options.takesPartials) return this.#merge(value as PartialSlice<A>)
     const isEventTime = this.#options.clock === 'event'
     const timeMs = isEventTime ? this.#context.time.timestampMs : this.#context.clock.now()
     if (!(timeMs >= this.#sliceStart && timeMs < this.#sliceEnd)) this.#enterSlice(timeMs)
@@ -159,32 +179,35 @@ class SliceWindowInstance<T, A> implements OperatorInstance {
     this.#output.close?.()
   }
 
+  #merge({ slice, accumulator, valueCount }: PartialSlice<A>): void {
+    if (slice !== this.#sliceStart) this.#enterSlice(slice)
+    if (this.#lastWindowEnd <= this.#firedMs) return this.#lateRecords.add(valueCount)
+    const before = this.#cells.edit(slice)
+    const { aggregator } = this.#options.result
+    this.#cells.put(
+      slice,
+      before === undefined ? accumulator : aggregator.merge(before, accumulator),
+    )
+  }
+
   #enterSlice(timeMs: number): void {
-    const { sizeMs, everyMs, offsetMs } = this.#options.aligned
-    const start = Math.floor((timeMs - offsetMs) / this.#sliceMs) * this.#sliceMs + offsetMs
+    const { aligned } = this.#options
+    const start = sliceStart(timeMs, this.#sliceMs, aligned)
     this.#sliceStart = start
     this.#sliceEnd = start + this.#sliceMs
-    this.#lastWindowEnd = Math.floor((start - offsetMs) / everyMs) * everyMs + offsetMs + sizeMs
+    this.#lastWindowEnd = lastWindowEnd(start, aligned)
     if (this.#options.clock === 'processing') this.#context.wakeAt(this.#nextWindowEnd(start))
   }
 
   /** The end of the earliest window that has not fired and holds something; Infinity if there is none. */
   #nextWindowEnd(furtherSlice?: number): number {
-    const { sizeMs, everyMs, offsetMs } = this.#options.aligned
+    const { aligned } = this.#options
     let next = Infinity
     const slices = this.#cells.slices()
     const all = furtherSlice === undefined ? slices : [...slices, furtherSlice]
     for (const slice of all) {
-      const firstEnd =
-        Math.ceil((slice + this.#sliceMs - offsetMs - sizeMs) / everyMs) * everyMs +
-        offsetMs +
-        sizeMs
-      const lastEnd = Math.floor((slice - offsetMs) / everyMs) * everyMs + offsetMs + sizeMs
-      const afterFired =
-        firstEnd > this.#firedMs
-          ? firstEnd
-          : firstEnd + (Math.floor((this.#firedMs - firstEnd) / everyMs) + 1) * everyMs
-      if (afterFired <= lastEnd && afterFired < next) next = afterFired
+      const endMs = firstEndAfter(this.#firedMs, slice, this.#sliceMs, aligned)
+      if (endMs <= lastWindowEnd(slice, aligned) && endMs < next) next = endMs
     }
     return next
   }
@@ -249,12 +272,10 @@ class SliceWindowInstance<T, A> implements OperatorInstance {
   }
 
   #endFiring({ endMs }: Window): void {
-    const { everyMs, sizeMs, offsetMs } = this.#options.aligned
     this.#firing = undefined
     this.#firedMs = endMs
     for (const slice of this.#cells.slices()) {
-      const lastEnd = Math.floor((slice - offsetMs) / everyMs) * everyMs + offsetMs + sizeMs
-      if (lastEnd <= endMs) this.#cells.drop(slice)
+      if (lastWindowEnd(slice, this.#options.aligned) <= endMs) this.#cells.drop(slice)
     }
   }
 

@@ -31,6 +31,8 @@ export interface ExplainOptions {
   readonly parallelism?: number
   /** Default 128. */
   readonly maxParallelism?: number
+  /** Default true. */
+  readonly preAggregate?: boolean
 }
 
 /** Parameters of a deployment; missing or wrong ones are `PARAMS_INVALID`, with every mistake named. */
@@ -90,10 +92,11 @@ export function job<P>(
     name,
     defaults,
     build: buildGraph,
-    explain({ format = 'text', parallelism, maxParallelism, params } = {}) {
+    explain({ format = 'text', parallelism, maxParallelism, preAggregate, params } = {}) {
       const plan = planExecution(buildGraph(params), {
         parallelism: parallelism ?? defaults.parallelism ?? 1,
         maxParallelism: maxParallelism ?? defaults.maxParallelism ?? MAX_PARALLELISM_DEFAULT,
+        preAggregate: preAggregate ?? defaults.preAggregate ?? true,
       })
       return explainPlan(plan, format)
     },

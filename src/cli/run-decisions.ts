@@ -33,7 +33,7 @@ export function decideRun(
   configuration: Configuration,
   { graph, cores }: { readonly graph: JobGraph; readonly cores: number },
 ): RunDecisions {
-  const { state, leveldb, from, force, allowNonRestoredState } = configuration
+  const { state, leveldb, from, force, allowNonRestoredState, preAggregate } = configuration
   const maxParallelism = configuration.maxParallelism ?? MAX_PARALLELISM_DEFAULT
   const scale = decideScale(configuration, { graph, cores, maxParallelism })
   const isBounded = graph.nodes.every((node) => node.kind !== 'source' || node.source.isBounded)
@@ -52,6 +52,7 @@ export function decideRun(
       ...(from === undefined ? {} : { from }),
       ...(force === undefined ? {} : { force }),
       ...(allowNonRestoredState === undefined ? {} : { allowNonRestoredState }),
+      ...(preAggregate === undefined ? {} : { preAggregate }),
     },
     checkpointIntervalMs:
       checkpoints === undefined ? undefined : ms(checkpoints.interval ?? INTERVAL_DEFAULT),

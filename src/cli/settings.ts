@@ -41,6 +41,7 @@ export interface Configuration {
   readonly from?: string
   readonly force?: boolean
   readonly allowNonRestoredState?: boolean
+  readonly preAggregate?: boolean
   readonly control?: number | 'off'
   readonly params?: Readonly<Record<string, unknown>>
 }
@@ -139,6 +140,12 @@ export const settings: readonly Setting[] = [
     '--threads',
     wholeNumber(0),
     'worker threads; 0: everything in the calling thread (default: one per core, but not more than subtasks of an operator)',
+  ),
+  where(
+    'preAggregate',
+    '--pre-aggregate',
+    flag,
+    'send partial results of windows over an exchange instead of records, where that gives exactly the same (default: yes)',
   ),
   where(
     'control',

@@ -59,10 +59,28 @@ export interface OperatorDescription {
    * (asynchronous requests). Otherwise the engine does, after `onWatermark`.
    */
   readonly holdsWatermarks?: boolean
+  /** How it is cut in two around the exchange that feeds it, if it can be. */
+  readonly preAggregation?: PreAggregation
   /** What of the operator's options must be equal in every thread and is shown in plans. */
   readonly details?: Readonly<Record<string, string | number | boolean>>
   /** Runs once per subtask, before its first record. May be asynchronous: the job starts when all are open. */
   open(context: OperatorContext): OperatorInstance | Promise<OperatorInstance>
+}
+
+/**
+ * An operator with one keyed input that can be cut in two around its exchange: what comes before gathers values per key and emits
+ * partial results, what comes behind merges those. Only where merging in any grouping gives exactly the same result and the
+ * watermark alone decides what is emitted (PROTOCOL 7).
+ */
+export interface PreAggregation {
+  /** The part before the exchange. `select` gives the key of a value. It holds nothing over a snapshot. */
+  before(select: (value: unknown) => unknown): OperatorDescription
+  /** The part behind it: states, sides and results of the whole operator, so that either restores what the other left. */
+  readonly behind: OperatorDescription
+  /** The key of a partial result. */
+  readonly select: (partial: unknown) => unknown
+  /** Side outputs that carry values as they came in: where one of them is read, the operator is left whole. */
+  readonly wholeSides: readonly string[]
 }
 
 /** See `OperatorDescription.itemsRestore`. */
@@ -178,8 +196,11 @@ export interface OperatorInstance {
   resume?(): boolean
   /** All inputs have ended; the last watermark has been handled. */
   onEnd?(): boolean
-  /** Before a snapshot: hand on what is held back and must not be in it (partial aggregates). */
-  prepareSnapshot?(): boolean
+  /**
+   * Before a snapshot, and before those that follow are told that no records come for a while: hand on what is held back
+   * (partial aggregates).
+   */
+  handOn?(): boolean
   /**
    * At the barrier: what is not keyed state. `items` are in the value model and may be changed afterwards; `durable` settles
    * when what the snapshot refers to outside (files, sent records) would survive a crash. A rejection aborts the checkpoint.

@@ -72,6 +72,7 @@ export interface ResolvedOptions {
   readonly parallelism: number
   readonly maxParallelism: number
   readonly threads: number
+  readonly preAggregate: boolean
   readonly module: URL | undefined
   readonly state: 'memory' | 'leveldb'
   readonly leveldb: LevelDbOptions
@@ -118,6 +119,7 @@ export function resolveOptions(
     parallelism: wholeNumber('parallelism', merged.parallelism ?? Math.max(1, threads), 1),
     maxParallelism: merged.maxParallelism ?? MAX_PARALLELISM_DEFAULT,
     threads,
+    preAggregate: merged.preAggregate ?? true,
     module: options.module,
     state: merged.state ?? 'memory',
     leveldb: merged.leveldb ?? {},

@@ -11,7 +11,6 @@ import { acquireOwnerLock } from '../checkpoint/storage/owner-lock.ts'
 import { EngineError } from '../core/errors.ts'
 import type { Logger } from '../core/log.ts'
 import { silentLogger } from '../core/log.ts'
-import type { Schema } from '../core/schema.ts'
 import { planExecution } from '../plan/execution-plan.ts'
 import type { ExecutionPlan } from '../plan/execution-plan.ts'
 import type { JobDefinition } from '../plan/job-definition.ts'
@@ -93,8 +92,8 @@ export interface RestoredFrom {
  * await run(job('ten', (env) => env.from('n', fromArray([1, 2])).to('rows', arraySink(rows))))
  */
 export async function run<P>(
-  job: JobDefinition & { readonly params?: Schema<P> },
-  options: RunOptions & Placement & { readonly params?: NoInfer<P> } = {},
+  job: JobDefinition & { readonly params?: unknown },
+  options: RunOptions & Placement & { readonly params?: P } = {},
 ): Promise<JobResult> {
   await using running = start(job, options)
   return await running.finished
@@ -102,8 +101,8 @@ export async function run<P>(
 
 /** The same for a job that has no end: a handle to watch, save and stop it. */
 export function start<P>(
-  job: JobDefinition & { readonly params?: Schema<P> },
-  options: RunOptions & Placement & { readonly params?: NoInfer<P> } = {},
+  job: JobDefinition & { readonly params?: unknown },
+  options: RunOptions & Placement & { readonly params?: P } = {},
 ): RunningJob {
   return new StartedJob(job, options)
 }
@@ -290,7 +289,11 @@ async function slotOpener(
       {
         module: options.module.href,
         params,
-        scale: { parallelism: options.parallelism, maxParallelism: options.maxParallelism },
+        scale: {
+          parallelism: options.parallelism,
+          maxParallelism: options.maxParallelism,
+          preAggregate: options.preAggregate,
+        },
         setup,
       },
       logger,

@@ -9,6 +9,7 @@ import { Doorbell } from '../channel/doorbell.ts'
 import { Deferred } from '../core/deferred.ts'
 import { EngineError } from '../core/errors.ts'
 import type { LogFields, Logger } from '../core/log.ts'
+import type { GraphScale } from '../plan/validate.ts'
 import type { SlotCommand, SlotEvent } from '../runtime/slot-protocol.ts'
 import type { SlotLink, SlotLinkEvents } from './slot-link.ts'
 import type { SlotSetup } from './slot-setup.ts'
@@ -17,7 +18,7 @@ import type { SlotSetup } from './slot-setup.ts'
 export interface WorkerStart {
   readonly module: string
   readonly params: unknown
-  readonly scale: { readonly parallelism: number; readonly maxParallelism: number }
+  readonly scale: GraphScale
   readonly slotIndex: number
   /** Of each slot. */
   readonly bells: readonly SharedArrayBuffer[]

@@ -11,6 +11,7 @@ import { keyGroupsOf } from '../core/key-group.ts'
 import type { KeyGroupRange } from '../core/key-group.ts'
 import type { ExchangePartitioning, GraphEdge, GraphNode, JobGraph } from './job-graph.ts'
 import { nameOf } from './job-graph.ts'
+import { preAggregated } from './pre-aggregation.ts'
 import type { GraphScale } from './validate.ts'
 import { parallelismOf, validateGraph } from './validate.ts'
 
@@ -38,6 +39,7 @@ export interface Exchange {
 }
 
 export interface ExecutionPlan {
+  /** As the job describes it; tasks may hold parts of operators in place of whole ones (pre-aggregation.ts). */
   readonly graph: JobGraph
   readonly maxParallelism: number
   readonly tasks: readonly Task[]
@@ -46,8 +48,9 @@ export interface ExecutionPlan {
 }
 
 /** Validates the graph and plans it. */
-export function planExecution(graph: JobGraph, scale: GraphScale): ExecutionPlan {
-  validateGraph(graph, scale)
+export function planExecution(described: JobGraph, scale: GraphScale): ExecutionPlan {
+  validateGraph(described, scale)
+  const graph = preAggregated(described, scale)
   const heads = findHeads(graph, scale)
   const exchanges: Exchange[] = []
   for (const edge of graph.edges) {
@@ -62,7 +65,8 @@ export function planExecution(graph: JobGraph, scale: GraphScale): ExecutionPlan
       partitioning: resolvePartitioning(graph, edge, scale),
     })
   }
-  const taskIds = [...new Set(heads.values())].sort((a, b) => a - b)
+  // in the order of the nodes
+  const taskIds = [...new Set(heads.values())]
   const regions = findRegions(taskIds, exchanges)
   const numberOf = new Map(taskIds.map((head, index) => [head, index]))
   const numbered = exchanges.map((exchange) => ({
@@ -85,7 +89,7 @@ export function planExecution(graph: JobGraph, scale: GraphScale): ExecutionPlan
     }
   })
   return {
-    graph,
+    graph: described,
     maxParallelism: scale.maxParallelism,
     tasks,
     exchanges: numbered,
@@ -118,7 +122,7 @@ function findHeads(graph: JobGraph, scale: GraphScale): Map<number, number> {
   for (const node of graph.nodes) {
     const inputs = graph.edges.filter((edge) => edge.to === node.id)
     const [edge] = inputs
-    const before = edge === undefined ? undefined : graph.nodes[edge.from]
+    const before = edge === undefined ? undefined : nodeOf(graph, edge.from)
     const isChained =
       edge !== undefined &&
       before !== undefined &&
@@ -139,9 +143,13 @@ function resolvePartitioning(
 ): ExchangePartitioning {
   const { partitioning } = edge
   if (partitioning.kind !== 'auto') return partitioning
-  const from = parallelismOf(graph.nodes[edge.from] as GraphNode, scale)
-  const to = parallelismOf(graph.nodes[edge.to] as GraphNode, scale)
+  const from = parallelismOf(nodeOf(graph, edge.from), scale)
+  const to = parallelismOf(nodeOf(graph, edge.to), scale)
   return { kind: from === to ? 'forward' : 'rebalance' }
+}
+
+function nodeOf(graph: JobGraph, id: number): GraphNode {
+  return graph.nodes.find((node) => node.id === id) as GraphNode
 }
 
 /** Numbers the connected parts of the graph of tasks. */

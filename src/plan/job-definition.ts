@@ -26,6 +26,11 @@ export interface JobDefaults {
   readonly checkpoints?: CheckpointOptions
   /** Default: exponential from 1 s to 1 min with checkpoints, else none. */
   readonly restart?: RestartOptions
+  /**
+   * Whether windows whose aggregate is exact gather per key before the exchange, where there is more than one subtask, and send
+   * partial results instead of records. Results are the same. Default true.
+   */
+  readonly preAggregate?: boolean
   /** State in a savepoint that no operator claims is an error unless true. */
   readonly allowNonRestoredState?: boolean
 }
@@ -38,6 +43,7 @@ export const jobDefaultNames: Readonly<Record<keyof JobDefaults, true>> = {
   leveldb: true,
   checkpoints: true,
   restart: true,
+  preAggregate: true,
   allowNonRestoredState: true,
 }
 

@@ -9,6 +9,8 @@ import { inputCountOf, nameOf, typeOf } from './job-graph.ts'
 export interface GraphScale {
   readonly parallelism: number
   readonly maxParallelism: number
+  /** Whether operators may be cut in two around their exchange (pre-aggregation.ts). Default true. */
+  readonly preAggregate?: boolean
 }
 
 interface Mistake {

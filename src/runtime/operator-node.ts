@@ -101,7 +101,7 @@ export class OperatorNode {
   }
 
   prepare(): void {
-    if (this.instance?.prepareSnapshot !== undefined) this.#add({ kind: 'prepare' })
+    if (this.instance?.handOn !== undefined) this.#add({ kind: 'prepare' })
   }
 
   setIdle(isIdle: boolean): void {
@@ -181,12 +181,12 @@ export class OperatorNode {
         this.wakeAtMs = Infinity
         return instance.onWake?.(step.nowMs) ?? true
       case 'prepare':
-        return instance.prepareSnapshot?.() ?? true
+        return instance.handOn?.() ?? true
       case 'end':
         this.#options.leaveKeys()
         return instance.onEnd?.() ?? true
       case 'idle':
-        return true
+        return step.isIdle ? (instance.handOn?.() ?? true) : true
     }
   }
 

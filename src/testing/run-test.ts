@@ -17,7 +17,6 @@ import type { PaneOf, Window } from '../contract/window.ts'
 import { EngineError, InvariantError, assert } from '../core/errors.ts'
 import { MAX_PARALLELISM_DEFAULT } from '../core/key-group.ts'
 import { silentLogger } from '../core/log.ts'
-import type { Schema } from '../core/schema.ts'
 import { JobCoordinator } from '../job/job-coordinator.ts'
 import type { JobTotals } from '../job/job-coordinator.ts'
 import { isOver } from '../job/job-status.ts'
@@ -34,10 +33,10 @@ import { ScriptPlayer, ScriptSource } from './test-source.ts'
 /** Turns of the host in which nothing happens before the job counts as having done all it can. */
 const QUIET_TURNS = 10
 
-export interface TestOptions<P = unknown> {
+export interface TestOptions {
   /** Default: that of the job, else 1. */
   readonly parallelism?: number
-  readonly params?: P
+  readonly params?: unknown
 }
 
 /** What a job did under its script. */
@@ -76,10 +75,7 @@ export interface StateLeft {
  *   env.from('views', views).keyBy((view) => view.page).window(tumbling({ size: '1min' })).count('n').to('out', arraySink(rows))
  * }))
  */
-export async function runTest<P>(
-  job: JobDefinition & { readonly params?: Schema<P> },
-  options: TestOptions<NoInfer<P>> = {},
-): Promise<TestResult> {
+export async function runTest(job: JobDefinition, options: TestOptions = {}): Promise<TestResult> {
   const run = new TestRun(job, options)
   return run.result()
 }
@@ -150,6 +146,7 @@ class TestRun {
     const plan = planExecution(graph, {
       parallelism: this.#options.parallelism ?? defaults.parallelism ?? 1,
       maxParallelism: defaults.maxParallelism ?? MAX_PARALLELISM_DEFAULT,
+      preAggregate: defaults.preAggregate ?? true,
     })
     const bounds = CHANNEL_BOUNDS_DEFAULT
     const parts = await slotParts(
@@ -269,8 +266,17 @@ class TestRun {
   #listenedTo(operatorUid: string, operator: OperatorDescription): OperatorDescription {
     // the results of a function of all rows are the user's own, and have no window to tell
     if (operator.emits !== 'engine') return operator
+    const { preAggregation } = operator
     return {
       ...operator,
+      ...(preAggregation === undefined
+        ? {}
+        : {
+            preAggregation: {
+              ...preAggregation,
+              behind: this.#listenedTo(operatorUid, preAggregation.behind),
+            },
+          }),
       open: (context) => {
         const output = {
           emit: (value: unknown) => {
