@@ -3,7 +3,8 @@
  *
  * Steps
  *  1. At the barrier every table is told to keep what it has, every timer queue is captured: a few assignments each.
- *  2. `step` walks the tables and collects entries by state and key group; a full page is encoded and handed to the writer.
+ *  2. `step` walks the tables and collects entries by state and key group; a full page is encoded and handed to the writer,
+ *     which counts as much as walking its entries.
  *     Values that changed before the walk came to them were kept aside by their table and are collected like the others.
  *  3. After the last table come the timers, then the pages that are not full; then the writer is closed.
  *
@@ -24,8 +25,8 @@ import { copyValue } from '../../src/core/value.ts'
 import type { KeyTable } from './key-table.ts'
 import type { CapturedTimers } from './timer-queue.ts'
 
-/** Entries of a page: thousands in one value of the database make writing it cheap. */
-const PAGE_ENTRIES_MAX = 2048
+/** Entries of a page: many in one value of the database make writing it cheap, few keep the stop short in which it is encoded. */
+const PAGE_ENTRIES_MAX = 1024
 
 /** A table and the state it belongs to. */
 export interface SnapshotPart {
@@ -55,7 +56,7 @@ export class MemorySnapshot implements KeyedSnapshot {
   readonly finished: Promise<SnapshotHandle>
   readonly #options: MemorySnapshotOptions
   readonly #pages = new Map<string, (OpenPage | undefined)[]>()
-  /** Closed pages that the writer has not taken yet: values that change while it is full are added here. */
+  /** Closed pages that the writer has not taken yet: it gets one a step, or the pages of all key groups would be full at once. */
   readonly #ready: StatePage[] = []
   #partIndex = 0
   #timerIndex = 0
@@ -80,8 +81,13 @@ export class MemorySnapshot implements KeyedSnapshot {
     const { parts, timers, writer } = this.#options
     let left = entriesMax
     while (left > 0) {
-      if (!this.#writeReady()) return 'waiting'
-      if (this.#partIndex < parts.length) left -= this.#walkPart(left)
+      const [page] = this.#ready
+      if (page !== undefined) {
+        if (writer.isFull) return 'waiting'
+        this.#ready.shift()
+        writer.page(page)
+        left -= page.keys.length
+      } else if (this.#partIndex < parts.length) left -= this.#walkPart(left)
       else if (this.#timerIndex < timers.length) left -= this.#walkTimers(left)
       else if (this.#pages.size > 0) this.#closePages()
       else {
@@ -112,16 +118,6 @@ export class MemorySnapshot implements KeyedSnapshot {
       this.#partIndex += 1
     }
     return walked
-  }
-
-  /** Hands pages to the writer as long as it takes them; whether none is left. */
-  #writeReady(): boolean {
-    const { writer } = this.#options
-    while (this.#ready.length > 0) {
-      if (writer.isFull) return false
-      writer.page(this.#ready.shift() as StatePage)
-    }
-    return true
   }
 
   #walkTimers(rowsMax: number): number {
