@@ -402,6 +402,13 @@ export class CheckpointCoordinator {
   /** Makes the sinks commit. What is to be confirmed is known at once: whoever asks next waits for it. */
   async #complete(checkpointId: number): Promise<void> {
     const former = this.#confirmation
+    if (this.#isBlocked) {
+      // it was being published when they ended: nobody is there to commit, whoever restores it will
+      throw new EngineError(
+        'CHECKPOINT_FAILED',
+        `Subtasks ended before checkpoint ${checkpointId} was committed`,
+      )
+    }
     const confirmation: Confirmation = {
       checkpointId,
       missing: new Set(this.#options.subtasks().keys()),

@@ -728,9 +728,21 @@ export class JobCoordinator {
     })
   }
 
-  /** The last savepoint, if asked for, the last checkpoint and its commits. */
+  /**
+   * The last savepoint, if asked for, the last checkpoint and its commits. A region that fails meanwhile restarts, ends again,
+   * and all of it is done again: what was checkpointed before the restart says nothing about what was read again after it.
+   */
   async #finish(status: 'finished' | 'stopped'): Promise<void> {
     const failuresMax = this.#options.settings?.failuresMax ?? 0
+    const attempts = this.#regions.map(({ attempt }) => attempt)
+    const hasRestarted = (): boolean =>
+      this.#regions.some(
+        ({ attempt, phase }, index) => phase !== 'running' || attempt !== attempts[index],
+      )
+    const beginAgain = (): void => {
+      this.#isEnding = false
+      this.#checkEnd()
+    }
     try {
       await this.#checkpoints.hold()
       const directory = this.#stopping?.savepoint
@@ -742,15 +754,14 @@ export class JobCoordinator {
           await this.#checkpoints.takeCheckpoint()
           break
         } catch (error) {
-          if (failures >= failuresMax) throw error
+          if (failures >= failuresMax || hasRestarted()) throw error
         }
       }
       await this.#checkpoints.confirmed()
     } catch (error) {
       const known = toEngineError(error)
-      // a region that failed meanwhile restarts, ends again, and comes here again
-      if (this.#regions.some(({ phase }) => phase !== 'running')) {
-        this.#isEnding = false
+      if (hasRestarted()) {
+        beginAgain()
         return
       }
       const path = this.#savepoint?.path
@@ -761,7 +772,8 @@ export class JobCoordinator {
       )
       return
     }
-    await this.#end(status, undefined)
+    if (hasRestarted()) beginAgain()
+    else await this.#end(status, undefined)
   }
 
   /** Closes everything and settles `finished`. Called once with effect. */
