@@ -12,7 +12,7 @@ import type { BrokerAddress, KafkaConnection } from './kafka-connection.ts'
 import { brokerError } from './kafka-errors.ts'
 import type { Kafkajs, KafkajsConnection } from './kafkajs-internals.ts'
 import { ProtocolReader } from './protocol-bytes.ts'
-import { apiVersionsRequest } from './protocol-requests.ts'
+import { apiVersionsRequest, transactionVersionRequest } from './protocol-requests.ts'
 import type { Answer, ApiVersions, KafkaRequest } from './protocol-requests.ts'
 
 /** For TCP and TLS, and once more for the SASL handshake. */
@@ -20,6 +20,7 @@ const connectMsMax = 10_000
 /** From sending a request to its answer. */
 const requestMsMax = 30_000
 const saslAuthenticateKey = 36
+const apiVersionsKey = 18
 
 /** Certificates that do not get better by waiting. */
 const certificateCodes: ReadonlySet<string> = new Set([
@@ -31,11 +32,18 @@ const certificateCodes: ReadonlySet<string> = new Set([
   'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
 ])
 
+interface OpenConnection {
+  readonly connection: KafkajsConnection
+  readonly versions: ApiVersions
+  /** The cluster's level of it; 0 where the broker does not tell. */
+  readonly transactionVersion: number
+}
+
 export class BrokerConnection {
   readonly #kafkajs: Kafkajs
   readonly #address: BrokerAddress
   readonly #options: KafkaConnection
-  #open: { readonly connection: KafkajsConnection; readonly versions: ApiVersions } | undefined
+  #open: OpenConnection | undefined
   #opening: Promise<void> | undefined
   #isClosed = false
 
@@ -46,34 +54,49 @@ export class BrokerConnection {
   }
 
   async send<A>(request: KafkaRequest<A>): Promise<A> {
-    if (this.#open?.connection.isConnected() !== true) {
-      this.#opening ??= this.#connect().finally(() => (this.#opening = undefined))
-      await this.#opening
-    }
+    await this.#connected()
     const open = this.#open
     if (open === undefined || this.#isClosed) throw closed()
+    const { newer, ...older } = request
     const range = open.versions[request.apiKey]
-    const version = request.apiVersion
+    const isNewer =
+      newer !== undefined &&
+      newer.transactionVersion <= open.transactionVersion &&
+      newer.apiVersion <= (range?.maxVersion ?? -1)
+    const chosen: KafkaRequest<A> = isNewer ? { ...older, ...newer } : request
+    const version = chosen.apiVersion
     if (range === undefined || version < range.minVersion || version > range.maxVersion) {
       const spoken = range === undefined ? 'none' : `${range.minVersion} to ${range.maxVersion}`
       throw new EngineError(
         'KAFKA_FAILED',
-        `The broker ${this.#name} does not speak ${request.name} version ${version} (it speaks ${spoken}); Kafka 2.3 or newer is needed`,
+        `The broker ${this.#name} does not speak ${request.name} version ${version} (it speaks ${spoken}); Kafka 2.3 or newer is needed, 2.5 or newer for exactly-once`,
         { retryable: false },
       )
     }
     try {
-      return await exchange(this.#kafkajs, open.connection, request)
+      return await exchange(this.#kafkajs, open.connection, chosen)
     } catch (cause) {
       if (this.#open === open) this.#drop(open.connection)
       throw this.#toEngineError(cause)
     }
   }
 
+  /** Whether the broker speaks a request of this number. */
+  async speaks(apiKey: number): Promise<boolean> {
+    await this.#connected()
+    return this.#open?.versions[apiKey] !== undefined
+  }
+
   /** May be called twice. What is under way is rejected. */
   close(): void {
     this.#isClosed = true
     if (this.#open !== undefined) this.#drop(this.#open.connection)
+  }
+
+  async #connected(): Promise<void> {
+    if (this.#open?.connection.isConnected() === true) return
+    this.#opening ??= this.#connect().finally(() => (this.#opening = undefined))
+    await this.#opening
   }
 
   async #connect(): Promise<void> {
@@ -95,8 +118,15 @@ export class BrokerConnection {
       connection.setVersions(versions)
       connection.setSupportAuthenticationProtocol(versions[saslAuthenticateKey] !== undefined)
       await within(connectMsMax, connection.authenticate())
+      const tellsFeatures = (versions[apiVersionsKey]?.maxVersion ?? 0) >= 3
+      const transactionVersion = tellsFeatures
+        ? await within(
+            connectMsMax,
+            exchange(this.#kafkajs, connection, transactionVersionRequest()),
+          )
+        : 0
       if (this.#isClosed) throw closed()
-      this.#open = { connection, versions }
+      this.#open = { connection, versions, transactionVersion }
     } catch (cause) {
       this.#drop(connection)
       throw this.#toEngineError(cause)

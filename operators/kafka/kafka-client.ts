@@ -74,10 +74,33 @@ export interface ProduceBatch extends TopicPartition {
 
 export interface ProducedPartition extends TopicPartition {
   readonly errorCode: number
+  /** Of the first record, where something was written; -1 where it had been there before. */
+  readonly baseOffset?: number
 }
 
 export interface GroupOffset extends TopicPartition {
   readonly offset: bigint
+  readonly metadata?: string
+}
+
+/** Who may write to a transaction, and end it. */
+export interface TransactionIdentity extends ProducerIdentity {
+  readonly transactionalId: string
+}
+
+/** As the coordinator knows it: `Ongoing`, `PrepareCommit`, `CompleteCommit`, `CompleteAbort`, ... */
+export interface TransactionState extends ProducerIdentity {
+  readonly name: string
+}
+
+/** Where an offset is kept that is committed with a transaction. */
+export interface MarkerPlace extends TopicPartition {
+  readonly group: string
+}
+
+export interface Marker {
+  readonly offset: number
+  readonly metadata: string
 }
 
 export interface KafkaClient {
@@ -93,7 +116,11 @@ export interface KafkaClient {
   /** A new identity for idempotent writing. */
   initProducer(): Promise<ProducerIdentity>
   /** Writes to partitions that the broker leads; acknowledged by all replicas in sync. */
-  produce(brokerId: number, batches: readonly ProduceBatch[]): Promise<readonly ProducedPartition[]>
+  produce(
+    brokerId: number,
+    batches: readonly ProduceBatch[],
+    transactionalId?: string,
+  ): Promise<readonly ProducedPartition[]>
   /** Offsets of a group by partition id; a partition without one is left out. */
   committedOffsets(
     group: string,
@@ -102,4 +129,32 @@ export interface KafkaClient {
   /** Commits for a group that has no members. */
   commitOffsets(group: string, offsets: readonly GroupOffset[]): Promise<void>
   close(): Promise<void>
+}
+
+/** The same, with transactions. A transaction begins with the first partition or group that is added to it. */
+export interface TransactionalClient extends KafkaClient {
+  /**
+   * A new identity for a transactional id: aborts what its former owners have left open, and fences them. `KAFKA_TIMEOUT_REFUSED` where
+   * the broker allows no such time-out.
+   */
+  initTransactions(transactionalId: string, timeoutMs: number): Promise<ProducerIdentity>
+  addPartitions(
+    transaction: TransactionIdentity,
+    partitions: readonly TopicPartition[],
+  ): Promise<void>
+  /** Writes a marker that is to be seen when the transaction is committed. */
+  mark(transaction: TransactionIdentity, place: MarkerPlace, marker: Marker): Promise<void>
+  /**
+   * Ends a transaction, by whomever it was begun. Ending it the same way again is no error. Answers the identity for the next one of the
+   * id, where the broker gives it; then nobody can write as the former any more. `KAFKA_TRANSACTION_LOST` where it cannot be
+   * ended so: it has ended otherwise, or another owner has come.
+   */
+  endTransaction(
+    transaction: TransactionIdentity,
+    as: 'commit' | 'abort',
+  ): Promise<ProducerIdentity | undefined>
+  /** What became of the last transaction of an id; undefined where there was none, `'unsaid'` where the broker does not tell. */
+  describeTransaction(transactionalId: string): Promise<TransactionState | 'unsaid' | undefined>
+  /** The marker that is there when no transaction that holds one is being ended any more; undefined where there is none. */
+  marker(place: MarkerPlace): Promise<Marker | undefined>
 }

@@ -25,9 +25,11 @@ export const brokerCode = {
   duplicateSequence: 46,
   invalidProducerEpoch: 47,
   invalidProducerIdMapping: 49,
+  invalidTransactionTimeout: 50,
   unknownProducerId: 59,
   offsetNotAvailable: 78,
   invalidRecord: 87,
+  transactionalIdNotFound: 105,
 } as const
 
 const unknownTopicCodes: ReadonlySet<number> = new Set([3, 100, 103])
@@ -45,6 +47,8 @@ const passing: ReadonlyMap<number, string> = new Map([
   [16, 'NOT_COORDINATOR'],
   [19, 'NOT_ENOUGH_REPLICAS'],
   [20, 'NOT_ENOUGH_REPLICAS_AFTER_APPEND'],
+  [51, 'CONCURRENT_TRANSACTIONS'],
+  [52, 'TRANSACTION_COORDINATOR_FENCED'],
   [56, 'KAFKA_STORAGE_ERROR'],
   [74, 'FENCED_LEADER_EPOCH'],
   [75, 'UNKNOWN_LEADER_EPOCH'],
@@ -73,11 +77,28 @@ const final: ReadonlyMap<number, string> = new Map([
   [35, 'UNSUPPORTED_VERSION'],
   [45, 'OUT_OF_ORDER_SEQUENCE_NUMBER'],
   [47, 'INVALID_PRODUCER_EPOCH'],
+  [48, 'INVALID_TXN_STATE'],
   [49, 'INVALID_PRODUCER_ID_MAPPING'],
+  [50, 'INVALID_TRANSACTION_TIMEOUT'],
   [59, 'UNKNOWN_PRODUCER_ID'],
   [76, 'UNSUPPORTED_COMPRESSION_TYPE'],
   [87, 'INVALID_RECORD'],
+  [90, 'PRODUCER_FENCED'],
+  [105, 'TRANSACTIONAL_ID_NOT_FOUND'],
+  [120, 'TRANSACTION_ABORTABLE'],
 ])
+
+/** Refusals that say: this transaction will not be committed by this identity any more. */
+const lostTransaction: ReadonlySet<number> = new Set([45, 47, 48, 49, 59, 90, 120])
+
+/** The error for a refusal of something that belongs to a transaction. */
+export function transactionError(code: number, what: string): EngineError {
+  if (!lostTransaction.has(code)) return brokerError(code, what)
+  return new EngineError(
+    'KAFKA_TRANSACTION_LOST',
+    `${what} was refused (${final.get(code) ?? code}): the transaction has timed out, or another run of the job has taken over`,
+  )
+}
 
 /** The error for a refusal; `what` is what was asked for, as in "Reading orders-3". */
 export function brokerError(code: number, what: string): EngineError {

@@ -1,16 +1,21 @@
 /** The Kafka sink: records of a stream of inserts, appended to topics. */
 import type { Sink } from '../../src/contract/sink.ts'
-import { checkSinkOptions, sinkDetails } from './kafka-sink-options.ts'
+import { KafkaSinkCoordinator } from './kafka-sink-coordinator.ts'
+import { checkSinkOptions, guaranteeOf, sinkDetails } from './kafka-sink-options.ts'
 import type { KafkaSinkOptions } from './kafka-sink-options.ts'
 import { openKafkaWriter } from './kafka-writer.ts'
 import { openKafkajsClient } from './kafkajs-client.ts'
+import { openResumedWriter } from './resumed-writer.ts'
+import { openStoredWriter } from './stored-writer.ts'
 
 /**
  * Appends the records to a Kafka topic, or to one chosen per record. Records of one subtask for one partition keep their order, also
- * when brokers fail in between; every record is acknowledged by all replicas in sync before its checkpoint is complete.
+ * when brokers fail in between. In a job that takes checkpoints they become visible when their checkpoint completes, each once, to
+ * readers that read committed records (`isolation.level=read_committed`); see `KafkaGuarantee`.
  *
  * Fails with `KAFKA_TOPIC_UNKNOWN`, `KAFKA_NOT_AUTHORIZED`, `KAFKA_FAILED` for a record that the topic refuses, `KAFKA_UNREACHABLE` once
- * brokers have not answered for a minute, `KEY_INVALID`, `PARTITION_OUT_OF_RANGE`, and `OPTION_INVALID` when the job is built.
+ * brokers have not answered for a minute, `KAFKA_TRANSACTION_LOST`, `KAFKA_TIMEOUT_REFUSED`, `KEY_INVALID`, `PARTITION_OUT_OF_RANGE`, and
+ * `OPTION_INVALID` when the job is built.
  *
  * @example
  * kafkaSink({ brokers: ['localhost:9092'], topic: 'views-per-minute', value: json(), key: (row) => row.page })
@@ -21,6 +26,22 @@ export function kafkaSink<T>(options: KafkaSinkOptions<T>): Sink<T> {
   return {
     type: 'kafka',
     details: sinkDetails(options),
-    open: (context) => openKafkaWriter(context, options, openKafkajsClient(options)),
+    coordinator(context) {
+      const guarantee = guaranteeOf(options, context)
+      return new KafkaSinkCoordinator(context, {
+        settings: typeof guarantee === 'string' ? undefined : guarantee,
+        openClient: () => openKafkajsClient(options),
+      })
+    },
+    open(context) {
+      const guarantee = guaranteeOf(options, context)
+      const client = openKafkajsClient(options)
+      if (typeof guarantee === 'string') {
+        return openKafkaWriter(context, options, client, guarantee === 'at-least-once')
+      }
+      return guarantee.transactions === 'resumed'
+        ? openResumedWriter(context, options, guarantee, client)
+        : openStoredWriter(context, options, guarantee, client)
+    },
   }
 }

@@ -14,18 +14,22 @@ import type {
   FetchRequest,
   GroupOffset,
   Isolation,
-  KafkaClient,
+  Marker,
+  MarkerPlace,
   OffsetAt,
   ProduceBatch,
   ProducedPartition,
   ProducerIdentity,
   TopicMetadata,
   TopicPartition,
+  TransactionalClient,
+  TransactionIdentity,
+  TransactionState,
 } from './kafka-client.ts'
 import { partitionId } from './kafka-client.ts'
 import { parseBrokers } from './kafka-connection.ts'
 import type { BrokerAddress, KafkaConnection } from './kafka-connection.ts'
-import { brokerCode, brokerError } from './kafka-errors.ts'
+import { brokerCode, brokerError, transactionError } from './kafka-errors.ts'
 import { loadKafkajs } from './kafkajs-internals.ts'
 import type { Kafkajs } from './kafkajs-internals.ts'
 import {
@@ -39,15 +43,24 @@ import {
   produceRequest,
 } from './protocol-requests.ts'
 import type { KafkaRequest, ListedOffset } from './protocol-requests.ts'
+import {
+  addOffsetsRequest,
+  addPartitionsRequest,
+  describeTransactionRequest,
+  endTransactionRequest,
+  initTransactionsRequest,
+  markerRequest,
+  transactionOffsetRequest,
+} from './transaction-requests.ts'
 
 type Lane = 'fetch' | 'other'
 
 /** Loads kafkajs; connects with the first request. */
-export function openKafkajsClient(options: KafkaConnection): KafkaClient {
+export function openKafkajsClient(options: KafkaConnection): TransactionalClient {
   return new KafkajsClient(loadKafkajs(), options)
 }
 
-class KafkajsClient implements KafkaClient {
+class KafkajsClient implements TransactionalClient {
   readonly #kafkajs: Kafkajs
   readonly #options: KafkaConnection
   readonly #seeds: readonly BrokerAddress[]
@@ -104,8 +117,93 @@ class KafkajsClient implements KafkaClient {
   async produce(
     brokerId: number,
     batches: readonly ProduceBatch[],
+    transactionalId?: string,
   ): Promise<readonly ProducedPartition[]> {
-    return this.#send(this.#addressOf(brokerId), produceRequest(batches))
+    return this.#send(this.#addressOf(brokerId), produceRequest(batches, transactionalId))
+  }
+
+  async initTransactions(transactionalId: string, timeoutMs: number): Promise<ProducerIdentity> {
+    const what = `Beginning with the transactional id '${transactionalId}'`
+    const { errorCode, value } = await this.#ofTransaction(
+      transactionalId,
+      initTransactionsRequest(transactionalId, timeoutMs),
+    )
+    if (errorCode === brokerCode.none) return value
+    if (errorCode === brokerCode.invalidTransactionTimeout) throw timeoutRefused(timeoutMs)
+    // a former owner's epoch may be changing: asked again, the broker has a new one
+    throw this.#transactionError(transactionalId, errorCode, what)
+  }
+
+  async addPartitions(
+    transaction: TransactionIdentity,
+    partitions: readonly TopicPartition[],
+  ): Promise<void> {
+    const { transactionalId } = transaction
+    const answer = await this.#ofTransaction(
+      transactionalId,
+      addPartitionsRequest(transaction, partitions),
+    )
+    this.#throwRefusal(
+      answer,
+      ({ topic, partition }) => `Adding ${partitionId(topic, partition)} to a transaction`,
+      transactionalId,
+    )
+  }
+
+  async mark(transaction: TransactionIdentity, place: MarkerPlace, marker: Marker): Promise<void> {
+    const { transactionalId } = transaction
+    const what = `Writing the marker of '${place.group}'`
+    const added = await this.#ofTransaction(
+      transactionalId,
+      addOffsetsRequest(transaction, place.group),
+    )
+    if (added !== brokerCode.none) throw this.#transactionError(transactionalId, added, what)
+    const answer = await this.#sendToCoordinator(
+      place.group,
+      transactionOffsetRequest(transaction, place, marker),
+    )
+    for (const { errorCode } of answer) {
+      if (errorCode === brokerCode.none) continue
+      this.#coordinators.delete(coordinatorKey(place.group, 'group'))
+      throw transactionError(errorCode, what)
+    }
+  }
+
+  async endTransaction(
+    transaction: TransactionIdentity,
+    as: 'commit' | 'abort',
+  ): Promise<ProducerIdentity | undefined> {
+    const { transactionalId } = transaction
+    const { errorCode, value } = await this.#ofTransaction(
+      transactionalId,
+      endTransactionRequest(transaction, as === 'commit'),
+    )
+    if (errorCode === brokerCode.none) return value
+    const what = `The ${as} of a transaction of '${transactionalId}'`
+    throw this.#transactionError(transactionalId, errorCode, what)
+  }
+
+  async describeTransaction(
+    transactionalId: string,
+  ): Promise<TransactionState | 'unsaid' | undefined> {
+    const request = describeTransactionRequest(transactionalId)
+    const coordinator = await this.#coordinatorOf(transactionalId, 'transaction')
+    if (!(await this.#connection(coordinator, 'other').speaks(request.apiKey))) return 'unsaid'
+    const { errorCode, value } = await this.#ofTransaction(transactionalId, request)
+    if (errorCode === brokerCode.none) return value
+    if (errorCode === brokerCode.transactionalIdNotFound) return undefined
+    const what = `Asking for the transaction of '${transactionalId}'`
+    throw this.#transactionError(transactionalId, errorCode, what)
+  }
+
+  async marker(place: MarkerPlace): Promise<Marker | undefined> {
+    const what = `Asking for the marker of '${place.group}'`
+    const { errorCode, value } = await this.#sendToCoordinator(place.group, markerRequest(place))
+    const [found] = value
+    const code = errorCode || (found?.errorCode ?? brokerCode.none)
+    if (code !== brokerCode.none) throw this.#groupError(place.group, code, what)
+    if (found?.offset === undefined) return undefined
+    return { offset: found.offset, metadata: found.metadata }
   }
 
   async committedOffsets(
@@ -158,25 +256,60 @@ class KafkajsClient implements KafkaClient {
     return brokerError(code, `Finding the leader of ${partitionId(topic, partition)}`)
   }
 
-  async #sendToCoordinator<A>(group: string, request: KafkaRequest<A>): Promise<A> {
-    let coordinator = this.#coordinators.get(group)
-    if (coordinator === undefined) {
-      const { errorCode, value } = await this.#sendToAny(findCoordinatorRequest(group))
-      const what = `Finding the coordinator of group '${group}'`
-      if (errorCode !== brokerCode.none) throw this.#groupError(group, errorCode, what)
-      coordinator = value
-      this.#coordinators.set(group, coordinator)
-    }
+  #sendToCoordinator<A>(group: string, request: KafkaRequest<A>): Promise<A> {
+    return this.#sendTo(group, 'group', request)
+  }
+
+  #ofTransaction<A>(transactionalId: string, request: KafkaRequest<A>): Promise<A> {
+    return this.#sendTo(transactionalId, 'transaction', request)
+  }
+
+  async #sendTo<A>(
+    name: string,
+    of: 'group' | 'transaction',
+    request: KafkaRequest<A>,
+  ): Promise<A> {
+    const coordinator = await this.#coordinatorOf(name, of)
     try {
       return await this.#send(coordinator, request)
     } catch (error) {
-      this.#coordinators.delete(group)
+      this.#coordinators.delete(coordinatorKey(name, of))
       throw error
     }
   }
 
+  async #coordinatorOf(name: string, of: 'group' | 'transaction'): Promise<BrokerAddress> {
+    const known = this.#coordinators.get(coordinatorKey(name, of))
+    if (known !== undefined) return known
+    const { errorCode, value } = await this.#sendToAny(findCoordinatorRequest(name, of))
+    if (errorCode !== brokerCode.none) {
+      throw brokerError(errorCode, `Finding the coordinator of ${of} '${name}'`)
+    }
+    this.#coordinators.set(coordinatorKey(name, of), value)
+    return value
+  }
+
+  #throwRefusal(
+    answer: readonly ProducedPartition[],
+    what: (partition: TopicPartition) => string,
+    transactionalId: string,
+  ): void {
+    // a partition that would have been taken says so, and another why it was not
+    const operationNotAttempted = 55
+    const refused = answer.filter(({ errorCode }) => errorCode !== brokerCode.none)
+    const first = refused.find(({ errorCode }) => errorCode !== operationNotAttempted) ?? refused[0]
+    if (first !== undefined) {
+      throw this.#transactionError(transactionalId, first.errorCode, what(first))
+    }
+  }
+
+  #transactionError(transactionalId: string, code: number, what: string): EngineError {
+    this.#coordinators.delete(coordinatorKey(transactionalId, 'transaction'))
+    return transactionError(code, what)
+  }
+
   #groupError(group: string, code: number, what: string): EngineError {
-    this.#coordinators.delete(group)
+    this.#coordinators.delete(coordinatorKey(group, 'group'))
     if (code !== brokerCode.unknownMember) return brokerError(code, what)
     return new EngineError(
       'KAFKA_FAILED',
@@ -212,6 +345,10 @@ class KafkajsClient implements KafkaClient {
     request: KafkaRequest<A>,
     lane: Lane = 'other',
   ): Promise<A> {
+    return this.#connection(address, lane).send(request)
+  }
+
+  #connection(address: BrokerAddress, lane: Lane): BrokerConnection {
     const name = `${lane} ${nameOf(address)}`
     let connection = this.#connections.get(name)
     if (connection === undefined) {
@@ -219,7 +356,7 @@ class KafkajsClient implements KafkaClient {
       this.#connections.set(name, connection)
       if (this.#isClosed) connection.close()
     }
-    return connection.send(request)
+    return connection
   }
 
   #addressOf(brokerId: number): BrokerAddress {
@@ -242,4 +379,15 @@ function offsetsOf(listed: readonly ListedOffset[], what: string): ReadonlyMap<s
     if (offset !== undefined) offsets.set(id, offset)
   }
   return offsets
+}
+
+function coordinatorKey(name: string, of: 'group' | 'transaction'): string {
+  return `${of} ${name}`
+}
+
+function timeoutRefused(timeoutMs: number): EngineError {
+  return new EngineError(
+    'KAFKA_TIMEOUT_REFUSED',
+    `The brokers allow no transaction of ${timeoutMs} ms; raise their transaction.max.timeout.ms, choose a shorter timeout for the sink, or use transactions: 'stored'`,
+  )
 }

@@ -7,6 +7,7 @@
  *    whatever fails in between.
  *  - A batch keeps its sequence number over all attempts under one producer identity: the broker drops what it has already.
  */
+import type { EpochTransaction } from './epoch-transaction.ts'
 import { RoutedPartition } from './broker-loops.ts'
 import type { Compression } from './compression.ts'
 import type { ProducerIdentity } from './kafka-client.ts'
@@ -24,18 +25,30 @@ const sequenceMask = 0x7fff_ffff
 /** Records between two barriers, over all partitions. */
 export interface SinkEpoch {
   unacknowledgedCount: number
+  /** Grows from epoch to epoch. Needed where they have transactions. */
+  readonly number?: number
+  /** Where its records are written in one. */
+  readonly transaction?: EpochTransaction | undefined
+}
+
+/** What a batch is made of: a `RecordBatchWriter`, or a batch that was finished before. */
+export interface BatchContents {
+  readonly count: number
+  readonly bytes: number
+  /** The batch but for its stamp. */
+  finish(compression: Compression): Buffer
 }
 
 export class OutgoingBatch {
   readonly epoch: SinkEpoch
-  readonly writer: RecordBatchWriter
+  readonly writer: BatchContents
   /** What it counts in the sink's bound. */
   bytes: number
   /** Set when it is first sent. */
   sequence: number | undefined
   #wire: Buffer | undefined
 
-  constructor(epoch: SinkEpoch, writer: RecordBatchWriter = new RecordBatchWriter()) {
+  constructor(epoch: SinkEpoch, writer: BatchContents) {
     this.epoch = epoch
     this.writer = writer
     this.bytes = writer.bytes
@@ -58,6 +71,8 @@ export class ProduceQueue extends RoutedPartition {
   #nextSequence = 0
   readonly #sealed: OutgoingBatch[] = []
   #open: OutgoingBatch | undefined
+  /** Fills the open batch. */
+  #writer = new RecordBatchWriter(0)
 
   get isEmpty(): boolean {
     return this.#open === undefined && this.#sealed.length === 0
@@ -84,14 +99,28 @@ export class ProduceQueue extends RoutedPartition {
       batch.writer.bytes + bytes > BATCH_BYTES_MAX
     ) {
       this.#seal()
-      batch = new OutgoingBatch(epoch)
+      this.#writer = new RecordBatchWriter()
+      batch = new OutgoingBatch(epoch, this.#writer)
       batch.bytes = 0
       this.#open = batch
     }
-    batch.writer.append(timestampMs, key, value, headers)
+    this.#writer.append(timestampMs, key, value, headers)
     const grown = batch.writer.bytes - batch.bytes
     batch.bytes = batch.writer.bytes
     return grown
+  }
+
+  /** Puts a finished batch behind the others. */
+  push(epoch: SinkEpoch, contents: BatchContents): void {
+    this.#seal()
+    this.#sealed.push(new OutgoingBatch(epoch, contents))
+  }
+
+  /** Takes the batches of `epoch`, which is the oldest, out of the queue. */
+  take(epoch: SinkEpoch): OutgoingBatch[] {
+    if (this.#open?.epoch === epoch) this.#seal()
+    const end = this.#sealed.findIndex((batch) => batch.epoch !== epoch)
+    return this.#sealed.splice(0, end < 0 ? this.#sealed.length : end)
   }
 
   /** The batch whose turn it is. It takes no more records. */
@@ -109,7 +138,7 @@ export class ProduceQueue extends RoutedPartition {
     }
     batch.sequence ??= this.#nextSequence
     const bytes = batch.wire(compression)
-    stampBatch(bytes, producer, batch.sequence)
+    stampBatch(bytes, producer, batch.sequence, batch.epoch.transaction !== undefined)
     return bytes
   }
 
@@ -123,19 +152,23 @@ export class ProduceQueue extends RoutedPartition {
   split(batch: OutgoingBatch, compression: Compression): boolean {
     if (batch.count === 1) return false
     const bytes = batch.wire(compression)
-    const halves = [new OutgoingBatch(batch.epoch), new OutgoingBatch(batch.epoch)] as const
+    const writers = [new RecordBatchWriter(), new RecordBatchWriter()] as const
     const cursor = new RecordCursor(this.id)
     cursor.open({ bytes, fromOffset: 0, nextOffset: batch.count, aborted: [] })
     while (cursor.next()) {
       const { body, keyStart, keyLength, valueStart, valueLength, timestampMs } = cursor
-      const half = halves[cursor.offset < batch.count / 2 ? 0 : 1]
-      half.writer.append(
+      const writer = writers[cursor.offset < batch.count / 2 ? 0 : 1]
+      writer.append(
         Number.isNaN(timestampMs) ? -1 : timestampMs,
         keyLength < 0 ? null : body.subarray(keyStart, keyStart + keyLength),
         valueLength < 0 ? null : body.subarray(valueStart, valueStart + valueLength),
         Object.fromEntries(cursor.headers()),
       )
     }
+    const halves = [
+      new OutgoingBatch(batch.epoch, writers[0]),
+      new OutgoingBatch(batch.epoch, writers[1]),
+    ] as const
     halves[0].bytes = Math.floor(batch.bytes / 2)
     halves[1].bytes = batch.bytes - halves[0].bytes
     this.#sealed.splice(0, 1, ...halves)

@@ -1,5 +1,6 @@
 /**
- * The ten requests that the engine sends to a broker, each in one version that Kafka 2.3 and all later ones speak. Pure:
+ * The requests that the engine sends to a broker, each in one version that Kafka 2.3 and all later ones speak (those of transactions
+ * are in transaction-requests.ts). Pure:
  * a request is bytes, an answer is read from bytes. The layouts are those of https://kafka.apache.org/protocol.
  */
 import type {
@@ -24,6 +25,13 @@ export interface KafkaRequest<A> {
   readonly apiVersion: number
   encode(): Buffer
   decode(answer: ProtocolReader): Answer<A>
+  /** Sent instead to brokers that speak it, and whose cluster has this level of `transaction.version`. */
+  readonly newer?: {
+    readonly apiVersion: number
+    readonly transactionVersion: number
+    encode(): Buffer
+    decode(answer: ProtocolReader): Answer<A>
+  }
 }
 
 /** `throttleMs`: how long the broker asks to wait before the next request. */
@@ -55,6 +63,38 @@ export function apiVersionsRequest(): KafkaRequest<ApiVersions> {
         versions[answer.int16()] = { minVersion: answer.int16(), maxVersion: answer.int16() }
       })
       return { throttleMs: 0, body: versions }
+    },
+  }
+}
+
+/** The level of `transaction.version` that the cluster has been set to: 2 changes the epoch with every transaction. Flexible. */
+export function transactionVersionRequest(): KafkaRequest<number> {
+  return {
+    name: 'ApiVersions',
+    apiKey: 18,
+    apiVersion: 3,
+    encode: () =>
+      new ProtocolWriter().tags().compactString('millrace').compactString('1').tags().view(),
+    decode(answer) {
+      answer.skip(2)
+      answer.compactArray(() => {
+        answer.skip(6)
+        answer.skipTags()
+      })
+      const throttleMs = answer.int32()
+      let level = 0
+      const finalizedFeatures = 2
+      answer.skipTags((tag) => {
+        if (tag !== finalizedFeatures) return
+        answer.compactArray(() => {
+          const name = answer.compactString()
+          const max = answer.int16()
+          answer.skip(2)
+          answer.skipTags()
+          if (name === 'transaction.version') level = max
+        })
+      })
+      return { throttleMs, body: level }
     },
   }
 }
@@ -175,8 +215,10 @@ export function fetchRequest(request: FetchRequest): KafkaRequest<readonly Fetch
   }
 }
 
+/** `transactionalId`: of the transaction that all batches belong to. */
 export function produceRequest(
   batches: readonly ProduceBatch[],
+  transactionalId: string | null = null,
 ): KafkaRequest<readonly ProducedPartition[]> {
   return {
     name: 'Produce',
@@ -184,7 +226,8 @@ export function produceRequest(
     apiVersion: 7,
     encode() {
       const bytes = batches.reduce((sum, batch) => sum + batch.bytes.length + 64, 64)
-      const out = new ProtocolWriter(bytes).string(null).int16(acksAll).int32(produceTimeoutMs)
+      const out = new ProtocolWriter(bytes).string(transactionalId)
+      out.int16(acksAll).int32(produceTimeoutMs)
       writeByTopic(out, batches, (batch) => {
         out.int32(batch.partition).int32(batch.bytes.length).bytes(batch.bytes)
       })
@@ -194,8 +237,9 @@ export function produceRequest(
       const body = readByTopic(answer, (topic) => {
         const partition = answer.int32()
         const errorCode = answer.int16()
-        answer.skip(24) // offset, append time, log start
-        return { topic, partition, errorCode }
+        const baseOffset = Number(answer.int64())
+        answer.skip(16) // append time, log start
+        return { topic, partition, errorCode, baseOffset }
       })
       return { throttleMs: answer.int32(), body }
     },
@@ -223,12 +267,20 @@ export function initProducerIdRequest(): KafkaRequest<Refusable<ProducerIdentity
   }
 }
 
-export function findCoordinatorRequest(group: string): KafkaRequest<Refusable<BrokerAddress>> {
+/** Of a consumer group, or of a transactional id. */
+export function findCoordinatorRequest(
+  name: string,
+  of: 'group' | 'transaction' = 'group',
+): KafkaRequest<Refusable<BrokerAddress>> {
   return {
     name: 'FindCoordinator',
     apiKey: 10,
     apiVersion: 2,
-    encode: () => new ProtocolWriter().string(group).int8(0).view(),
+    encode: () =>
+      new ProtocolWriter()
+        .string(name)
+        .int8(of === 'group' ? 0 : 1)
+        .view(),
     decode(answer) {
       const throttleMs = answer.int32()
       const errorCode = answer.int16()
@@ -277,8 +329,8 @@ export function offsetCommitRequest(
     apiVersion: 5,
     encode() {
       const out = new ProtocolWriter().string(group).int32(-1).string('') // not as a member
-      writeByTopic(out, offsets, ({ partition, offset }) => {
-        out.int32(partition).int64(offset).string(null)
+      writeByTopic(out, offsets, ({ partition, offset, metadata = null }) => {
+        out.int32(partition).int64(offset).string(metadata)
       })
       return out.view()
     },
@@ -299,7 +351,7 @@ function isolationCode(isolation: Isolation): number {
 }
 
 /** Partitions stand under their topics; topics in the order in which they come first. */
-function writeByTopic<P extends TopicPartition>(
+export function writeByTopic<P extends TopicPartition>(
   out: ProtocolWriter,
   partitions: readonly P[],
   write: (partition: P) => void,
@@ -313,7 +365,7 @@ function writeByTopic<P extends TopicPartition>(
   out.array([...topics], ([topic, own]) => out.string(topic).array(own, write))
 }
 
-function readByTopic<T>(answer: ProtocolReader, read: (topic: string) => T): T[] {
+export function readByTopic<T>(answer: ProtocolReader, read: (topic: string) => T): T[] {
   return answer
     .array(() => {
       const topic = answer.string() ?? ''

@@ -16,6 +16,9 @@ import { BATCH_LENGTH_FROM, BATCH_MAGIC, batchLayout } from './record-cursor.ts'
 /** Names and values of a record's headers. */
 export type RecordHeaders = Readonly<Record<string, string | Uint8Array>>
 
+/** The attribute of batches that belong to a transaction. */
+const transactional = 0x10
+
 export class RecordBatchWriter {
   count = 0
   #firstTimestamp = 0
@@ -113,7 +116,16 @@ export class RecordBatchWriter {
 }
 
 /** Writes who sends the batch, and the checksum, into a finished batch. */
-export function stampBatch(batch: Buffer, producer: ProducerIdentity, sequence: number): void {
+export function stampBatch(
+  batch: Buffer,
+  producer: ProducerIdentity,
+  sequence: number,
+  isTransactional: boolean = false,
+): void {
+  if (isTransactional) {
+    const attributes = batch.readInt16BE(batchLayout.attributes)
+    batch.writeInt16BE(attributes | transactional, batchLayout.attributes)
+  }
   batch.writeBigInt64BE(producer.producerId, batchLayout.producerId)
   batch.writeInt16BE(producer.epoch, batchLayout.producerEpoch)
   batch.writeInt32BE(sequence, batchLayout.sequence)

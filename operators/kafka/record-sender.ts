@@ -7,6 +7,8 @@
  *  - Where the broker no longer knows the producer, the batch is sent under a new identity: then it may be there twice. It may
  *    also be there twice after a restart of the broker if its records are older than a day (producer.id.expiration.ms): the
  *    broker goes by their times when it recovers what it knows of producers.
+ *  - Batches whose epoch has a transaction are written under its identity, one transaction a request; their partitions are
+ *    added to it before. Where the broker does not know that identity any more the transaction is lost, and all fails.
  */
 import { EngineError, toEngineError } from '../../src/core/errors.ts'
 import type { Logger } from '../../src/core/log.ts'
@@ -14,9 +16,10 @@ import type { Clock } from '../../src/core/time.ts'
 import { BrokerLoops } from './broker-loops.ts'
 import type { Compression } from './compression.ts'
 import { partitionId } from './kafka-client.ts'
-import type { KafkaClient, ProducerIdentity } from './kafka-client.ts'
-import { brokerCode, brokerError } from './kafka-errors.ts'
-import type { OutgoingBatch, ProduceQueue } from './produce-queue.ts'
+import type { ProducerIdentity, TransactionalClient } from './kafka-client.ts'
+import { brokerCode, brokerError, transactionError } from './kafka-errors.ts'
+import type { EpochTransaction } from './epoch-transaction.ts'
+import type { OutgoingBatch, ProduceQueue, SinkEpoch } from './produce-queue.ts'
 
 /** Bytes of one request, unless its first batch alone is larger. */
 const requestBytesMax = 8 * 1024 * 1024
@@ -29,7 +32,7 @@ const lostProducerCodes: ReadonlySet<number> = new Set([
 ])
 
 export interface RecordSenderOptions {
-  readonly client: KafkaClient
+  readonly client: TransactionalClient
   readonly compression: Compression
   readonly clock: Clock
   readonly logger: Logger
@@ -43,7 +46,8 @@ export class RecordSender {
   #producer: ProducerIdentity | undefined
   #turnCount = 0
 
-  constructor(options: RecordSenderOptions, producer: ProducerIdentity) {
+  /** `producer`: who writes what belongs to no transaction. */
+  constructor(options: RecordSenderOptions, producer?: ProducerIdentity) {
     this.#options = options
     this.#producer = producer
     this.#loops = new BrokerLoops({
@@ -76,21 +80,29 @@ export class RecordSender {
     const request = []
     let requestBytes = 0
     try {
+      const transaction = oldestTransaction(queues)
       for (const queue of this.#inTurn(queues)) {
         const batch = queue.head()
-        if (batch === undefined) continue
+        if (batch === undefined || batch.epoch.transaction !== transaction) continue
         const wireBytes = batch.wire(compression).length
         if (requestBytes > 0 && requestBytes + wireBytes > requestBytesMax) break
         requestBytes += wireBytes
         sending.set(queue.id, { queue, batch })
-        const bytes = queue.stamped(batch, queue.producer ?? (await this.#identity()), compression)
+        const producer = transaction?.identity ?? queue.producer ?? (await this.#identity())
+        const bytes = queue.stamped(batch, producer, compression)
         request.push({ topic: queue.topic, partition: queue.partition, bytes })
       }
       if (sending.size === 0) return false
-      for (const { topic, partition, errorCode } of await client.produce(brokerId, request)) {
+      await transaction?.add(client, request)
+      const transactionalId = transaction?.identity.transactionalId
+      const answer = await client.produce(brokerId, request, transactionalId)
+      for (const { topic, partition, errorCode, baseOffset = -1 } of answer) {
         const sent = sending.get(partitionId(topic, partition))
         if (sent === undefined) continue
         sending.delete(sent.queue.id)
+        if (errorCode === brokerCode.none) {
+          transaction?.acknowledged(topic, partition, baseOffset, sent.batch.count)
+        }
         this.#answered(sent.queue, sent.batch, errorCode)
       }
       this.#lost(sending, brokerError(brokerCode.brokerNotAvailable, 'Writing')) // without an answer
@@ -125,7 +137,11 @@ export class RecordSender {
     const isTooLarge =
       errorCode === brokerCode.messageTooLarge || errorCode === brokerCode.recordListTooLarge
     if (isTooLarge && queue.split(batch, this.#options.compression)) return
-    if (lostProducerCodes.has(errorCode)) {
+    if (batch.epoch.transaction !== undefined) {
+      const what = `Writing to ${queue.id} in a transaction`
+      const error = transactionError(errorCode, what)
+      if (error.code === 'KAFKA_TRANSACTION_LOST') return this.#loops.lost([queue], error)
+    } else if (lostProducerCodes.has(errorCode)) {
       if (queue.producer === this.#producer) this.#producer = undefined
       queue.producer = undefined
       const what = `Writing to ${queue.id} as the producer that the broker knew`
@@ -134,6 +150,21 @@ export class RecordSender {
     }
     this.#loops.lost([queue], refused(errorCode, queue.id))
   }
+}
+
+/** Of the batches that are to be sent, the transaction that was begun first: the first epoch's. */
+function oldestTransaction(queues: readonly ProduceQueue[]): EpochTransaction | undefined {
+  let oldest: SinkEpoch | undefined
+  for (const queue of queues) {
+    const epoch = queue.head()?.epoch
+    if (
+      epoch !== undefined &&
+      (oldest === undefined || (epoch.number ?? 0) < (oldest.number ?? 0))
+    ) {
+      oldest = epoch
+    }
+  }
+  return oldest?.transaction
 }
 
 /** The same error as one that another attempt may cure. */

@@ -27,7 +27,9 @@ describe('a connection with TLS and SASL', { skip: skipWithoutKafka(), timeout: 
       const topic = await freshTopic(kafka.bootstrap)
       const connection = { ...secure, sasl: { mechanism, ...testUser } }
 
-      const sink = await SinkRun.start(kafkaSink({ ...connection, topic, value: text }))
+      const sink = await SinkRun.start(
+        kafkaSink({ ...connection, topic, value: text, guarantee: 'at-least-once' }),
+      )
       sink.write('a', 1000)
       await sink.prepare()
       const source = kafkaSource({ ...connection, topics: [topic], value: text, endAt: 'latest' })

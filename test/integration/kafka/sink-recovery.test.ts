@@ -25,6 +25,7 @@ describe(
         brokers,
         topic,
         value: text,
+        guarantee: 'at-least-once',
         bufferBytesMax: 4000,
         partition: (value) => Number(value.slice(-1)) % 2,
       })
@@ -66,7 +67,9 @@ describe(
     test('an epoch is not durable while the broker is away', async () => {
       const kafka = await sharedKafka()
       const topic = await freshTopic(kafka.bootstrap)
-      const run = await SinkRun.start(kafkaSink({ brokers: [kafka.bootstrap], topic, value: text }))
+      const run = await SinkRun.start(
+        kafkaSink({ brokers: [kafka.bootstrap], topic, value: text, guarantee: 'at-least-once' }),
+      )
       await kafka.kill()
 
       run.write('a', 1000)

@@ -18,7 +18,9 @@ afterEach(closeSourceRuns)
 type Options = Omit<KafkaSinkOptions<string>, 'brokers' | 'value'>
 
 function start(options: Options): Promise<SinkRun<string>> {
-  return SinkRun.start(kafkaSink({ brokers: [bootstrap], value: text, ...options }))
+  return SinkRun.start(
+    kafkaSink({ brokers: [bootstrap], value: text, guarantee: 'at-least-once', ...options }),
+  )
 }
 
 async function recordsOf(topic: string): Promise<KafkaRecord<string, string>[]> {

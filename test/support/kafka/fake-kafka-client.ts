@@ -8,26 +8,51 @@ import type {
   FetchedPartition,
   FetchRequest,
   GroupOffset,
-  KafkaClient,
+  Marker,
+  MarkerPlace,
   OffsetAt,
   ProduceBatch,
   ProducedPartition,
   ProducerIdentity,
   TopicMetadata,
   TopicPartition,
+  TransactionalClient,
+  TransactionIdentity,
+  TransactionState,
 } from '../../../operators/kafka/kafka-client.ts'
 import { partitionId } from '../../../operators/kafka/kafka-client.ts'
 import { RecordBatchWriter, stampBatch } from '../../../operators/kafka/record-batch-writer.ts'
 import { batchLayout, RecordCursor } from '../../../operators/kafka/record-cursor.ts'
 
+function lostTransaction(what: string): EngineError {
+  return new EngineError('KAFKA_TRANSACTION_LOST', `The ${what} was refused`)
+}
+
 const noProducer = { producerId: -1n, epoch: -1 }
+
+interface FakeBatch {
+  readonly offset: number
+  readonly end: number
+  readonly bytes: Buffer
+  readonly transaction: FakeTransaction | undefined
+}
+
+/** The last transaction of a transactional id. */
+export interface FakeTransaction {
+  readonly transactionalId: string
+  readonly producerId: bigint
+  readonly epoch: number
+  state: 'Empty' | 'Ongoing' | 'CompleteCommit' | 'CompleteAbort'
+  readonly partitions: Set<string>
+  readonly markers: { readonly place: MarkerPlace; readonly marker: Marker }[]
+}
 
 /** One partition. */
 export class FakePartition {
   leader = 1
   earliest = 0
   latest = 0
-  readonly batches: { readonly offset: number; readonly end: number; readonly bytes: Buffer }[] = []
+  readonly batches: FakeBatch[] = []
   /** Sequence numbers of the batches that were written by a client, with the producer's id. */
   readonly sequences: string[] = []
 
@@ -46,17 +71,18 @@ export class FakePartition {
     this.keep(bytes, values.length)
   }
 
-  keep(bytes: Buffer, count: number): void {
+  keep(bytes: Buffer, count: number, transaction?: FakeTransaction): void {
     bytes.writeBigInt64BE(BigInt(this.latest), batchLayout.baseOffset)
-    this.batches.push({ offset: this.latest, end: this.latest + count, bytes })
+    this.batches.push({ offset: this.latest, end: this.latest + count, bytes, transaction })
     this.latest += count
   }
 
-  /** The text of every record. */
+  /** The text of every record that was not aborted and is in no open transaction. */
   values(): string[] {
     const values: string[] = []
     const cursor = new RecordCursor('fake')
-    for (const { bytes, offset, end } of this.batches) {
+    for (const { bytes, offset, end, transaction } of this.batches) {
+      if ((transaction?.state ?? 'CompleteCommit') !== 'CompleteCommit') continue
       cursor.open({ bytes, fromOffset: offset, nextOffset: end, aborted: [] })
       while (cursor.next()) {
         const { body, valueStart, valueLength } = cursor
@@ -67,8 +93,14 @@ export class FakePartition {
   }
 }
 
-export class FakeKafkaClient implements KafkaClient {
+export class FakeKafkaClient implements TransactionalClient {
   readonly topics: Map<string, FakePartition[]> = new Map()
+  /** By transactional id. */
+  readonly transactions: Map<string, FakeTransaction> = new Map()
+  /** Visible markers, by group. */
+  readonly markers: Map<string, Marker> = new Map()
+  /** Whether the end of a transaction changes its epoch. */
+  bumpsEpoch = true
   readonly committed: Map<string, number> = new Map()
   /** Offsets that `timestampMs` stands for, by partition id. */
   readonly atTime: Map<string, number> = new Map()
@@ -150,8 +182,11 @@ export class FakeKafkaClient implements KafkaClient {
   async produce(
     brokerId: number,
     batches: readonly ProduceBatch[],
+    transactionalId?: string,
   ): Promise<readonly ProducedPartition[]> {
     await this.#called(`produce ${brokerId}`)
+    const transaction =
+      transactionalId === undefined ? undefined : this.transactions.get(transactionalId)
     return batches.map(({ topic, partition, bytes }) => {
       const fake = this.#partition(topic, partition)
       const copy = Buffer.from(bytes)
@@ -159,8 +194,18 @@ export class FakeKafkaClient implements KafkaClient {
       const errorCode = refusal ?? (fake.leader === brokerId ? 0 : 6)
       const producerId = copy.readBigInt64BE(batchLayout.producerId)
       fake.sequences.push(`${producerId}:${copy.readInt32BE(batchLayout.sequence)}`)
-      if (errorCode === 0) fake.keep(copy, copy.readInt32BE(batchLayout.recordCount))
-      return { topic, partition, errorCode }
+      if (transaction !== undefined) {
+        const isOwn =
+          transaction.producerId === producerId &&
+          transaction.epoch === copy.readInt16BE(batchLayout.producerEpoch)
+        if (!isOwn) return { topic, partition, errorCode: 47 }
+        if (!transaction.partitions.has(partitionId(topic, partition))) {
+          return { topic, partition, errorCode: 48 }
+        }
+      }
+      const baseOffset = fake.latest
+      if (errorCode === 0) fake.keep(copy, copy.readInt32BE(batchLayout.recordCount), transaction)
+      return { topic, partition, errorCode, baseOffset }
     })
   }
 
@@ -171,9 +216,112 @@ export class FakeKafkaClient implements KafkaClient {
 
   async commitOffsets(group: string, offsets: readonly GroupOffset[]): Promise<void> {
     await this.#called(`commitOffsets ${group}`)
-    for (const { topic, partition, offset } of offsets) {
+    for (const { topic, partition, offset, metadata } of offsets) {
       this.committed.set(partitionId(topic, partition), Number(offset))
+      if (metadata !== undefined) this.markers.set(group, { offset: Number(offset), metadata })
     }
+  }
+
+  async initTransactions(transactionalId: string): Promise<ProducerIdentity> {
+    await this.#called(`initTransactions ${transactionalId}`)
+    const former = this.transactions.get(transactionalId)
+    if (former?.state === 'Ongoing') former.state = 'CompleteAbort'
+    const identity =
+      former === undefined
+        ? { producerId: BigInt(++this.producerCount), epoch: 0 }
+        : { producerId: former.producerId, epoch: former.epoch + 1 }
+    this.#begin(transactionalId, identity)
+    return identity
+  }
+
+  async addPartitions(
+    identity: TransactionIdentity,
+    partitions: readonly TopicPartition[],
+  ): Promise<void> {
+    await this.#called(`addPartitions ${identity.transactionalId}`)
+    const transaction = this.#ongoing(identity)
+    for (const { topic, partition } of partitions) {
+      transaction.partitions.add(partitionId(topic, partition))
+    }
+  }
+
+  async mark(identity: TransactionIdentity, place: MarkerPlace, marker: Marker): Promise<void> {
+    await this.#called(`mark ${place.group} ${marker.offset}`)
+    this.#ongoing(identity).markers.push({ place, marker })
+  }
+
+  async endTransaction(
+    identity: TransactionIdentity,
+    as: 'commit' | 'abort',
+  ): Promise<ProducerIdentity | undefined> {
+    const { transactionalId } = identity
+    await this.#called(`${as} ${transactionalId}`)
+    const last = this.transactions.get(transactionalId)
+    if (!this.#isOf(last, identity) || last.state === 'Empty' || last.state === 'CompleteAbort') {
+      throw lostTransaction(as)
+    }
+    last.state = as === 'commit' ? 'CompleteCommit' : 'CompleteAbort'
+    if (as === 'commit') {
+      for (const { place, marker } of last.markers) this.markers.set(place.group, marker)
+    }
+    if (!this.bumpsEpoch) return undefined
+    return { producerId: last.producerId, epoch: last.epoch + 1 }
+  }
+
+  async describeTransaction(transactionalId: string): Promise<TransactionState | undefined> {
+    await this.#called(`describe ${transactionalId}`)
+    const last = this.transactions.get(transactionalId)
+    if (last === undefined) return undefined
+    return { name: last.state, producerId: last.producerId, epoch: last.epoch }
+  }
+
+  async marker({ group }: MarkerPlace): Promise<Marker | undefined> {
+    await this.#called(`marker ${group}`)
+    return this.markers.get(group)
+  }
+
+  /** The broker aborts a transaction by itself. */
+  timeOut(transactionalId: string): void {
+    const last = this.transactions.get(transactionalId)
+    if (last?.state !== 'Ongoing') throw new Error(`${transactionalId} has nothing open`)
+    last.state = 'CompleteAbort'
+    this.#begin(transactionalId, { producerId: last.producerId, epoch: last.epoch + 1 })
+  }
+
+  #begin(transactionalId: string, identity: ProducerIdentity): FakeTransaction {
+    const transaction: FakeTransaction = {
+      transactionalId,
+      ...identity,
+      state: 'Empty',
+      partitions: new Set(),
+      markers: [],
+    }
+    this.transactions.set(transactionalId, transaction)
+    return transaction
+  }
+
+  /** The transaction of this identity, which begins if it has not. */
+  #ongoing(identity: TransactionIdentity): FakeTransaction {
+    const { transactionalId, producerId, epoch } = identity
+    const last = this.transactions.get(transactionalId)
+    const isNext = this.bumpsEpoch && last !== undefined && last.state === 'CompleteCommit'
+    if (isNext && last.producerId === producerId && last.epoch + 1 === epoch) {
+      const next = this.#begin(transactionalId, identity)
+      next.state = 'Ongoing'
+      return next
+    }
+    if (!this.#isOf(last, identity) || !['Empty', 'Ongoing'].includes(last.state)) {
+      throw lostTransaction('write')
+    }
+    last.state = 'Ongoing'
+    return last
+  }
+
+  #isOf(
+    last: FakeTransaction | undefined,
+    { producerId, epoch }: TransactionIdentity,
+  ): last is FakeTransaction {
+    return last?.producerId === producerId && last.epoch === epoch
   }
 
   async close(): Promise<void> {

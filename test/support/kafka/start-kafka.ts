@@ -35,6 +35,8 @@ type Properties = Readonly<Record<string, string | number | boolean>>
 export interface StartKafkaOptions {
   readonly properties?: Properties
   readonly isSecure?: boolean
+  /** Levels of features: `{ 'transaction.version': 0 }` gives the transactions of Kafka 3. */
+  readonly features?: Readonly<Record<string, number>>
 }
 
 /** The user of the secure listener. */
@@ -108,6 +110,10 @@ export async function startKafka(options: StartKafkaOptions = {}): Promise<Runni
     clusterId,
     '-c',
     configuration,
+    ...Object.entries(options.features ?? {}).flatMap(([name, level]) => [
+      '--feature',
+      `${name}=${level}`,
+    ]),
     ...scramMechanisms.flatMap((mechanism) => ['--add-scram', scramOf(mechanism)]),
   ])
   const bootstrap = `127.0.0.1:${port}`

@@ -1,0 +1,67 @@
+/**
+ * The transactional ids of one subtask: each is ready for a transaction, in one, or on its way from one to the next.
+ *
+ * Invariants
+ *  - An id is handed out with an identity that nobody has used: that which the broker gave with the end of its last transaction, or
+ *    a new one. So a zombie of an earlier transaction is refused.
+ *  - Ids are handed out in turn.
+ */
+import type { SinkContext } from '../../src/contract/sink.ts'
+import { toEngineError } from '../../src/core/errors.ts'
+import type { EngineError } from '../../src/core/errors.ts'
+import type { ProducerIdentity, TransactionalClient, TransactionIdentity } from './kafka-client.ts'
+import { retrying } from './retrying.ts'
+
+export interface TransactionPoolOptions {
+  readonly context: SinkContext
+  readonly client: TransactionalClient
+  readonly ids: readonly string[]
+  readonly timeoutMs: number
+  readonly fail: (error: EngineError) => void
+}
+
+export class TransactionPool {
+  readonly #options: TransactionPoolOptions
+  readonly #ready: TransactionIdentity[] = []
+
+  private constructor(options: TransactionPoolOptions) {
+    this.#options = options
+  }
+
+  /** Settles when all ids are ready: what former runs had open under them is aborted. */
+  static async open(options: TransactionPoolOptions): Promise<TransactionPool> {
+    const pool = new TransactionPool(options)
+    pool.#ready.push(...(await Promise.all(options.ids.map((id) => pool.#renew(id)))))
+    return pool
+  }
+
+  get readyCount(): number {
+    return this.#ready.length
+  }
+
+  take(): TransactionIdentity | undefined {
+    return this.#ready.shift()
+  }
+
+  /** Its transaction was ended; `next` is what the broker answered. */
+  release(transactionalId: string, next: ProducerIdentity | undefined): void {
+    if (next !== undefined) {
+      this.#ready.push({ transactionalId, ...next })
+      return
+    }
+    this.#renew(transactionalId).then(
+      (identity) => this.#ready.push(identity),
+      (error: unknown) => {
+        if (!this.#options.context.signal.aborted) this.#options.fail(toEngineError(error))
+      },
+    )
+  }
+
+  async #renew(transactionalId: string): Promise<TransactionIdentity> {
+    const { context, client, timeoutMs } = this.#options
+    const identity = await retrying(context, () =>
+      client.initTransactions(transactionalId, timeoutMs),
+    )
+    return { transactionalId, ...identity }
+  }
+}
