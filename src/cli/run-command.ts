@@ -156,9 +156,9 @@ function sayBeginning(
   const { kind, checkpointId, jobName, completedAtMs, mapping } = restored
   const at = new Date(completedAtMs).toISOString()
   logger.info(
-    kind === 'checkpoint'
-      ? `Resumes from checkpoint ${checkpointId} of job '${jobName}', taken ${at}:`
-      : `Restored from savepoint ${checkpointId} of job '${jobName}', taken ${at}:`,
+    from === undefined || from === 'latest'
+      ? `Resumes from ${kind} ${checkpointId} of job '${jobName}', taken ${at}:`
+      : `Restored from ${kind} ${checkpointId} of job '${jobName}', taken ${at} (${from}):`,
   )
   for (const line of mapping) logger.info(`  ${line}`)
   if (jobName !== job.name) {

@@ -116,10 +116,10 @@ export class JobProcess implements ControlledJob {
 
   stop({ drain, savepoint }: StopRequest): Promise<JobResult> {
     const { status } = this.#running
-    if (status === 'stopping' && savepoint !== undefined) {
+    if (status === 'stopping' && (savepoint !== undefined || drain === true)) {
       throw new EngineError(
         'JOB_NOT_RUNNING',
-        `Job '${this.#options.job.name}' is stopping already, without that savepoint`,
+        `Job '${this.#options.job.name}' is stopping already; how it ends cannot be changed any more`,
       )
     }
     this.#options.logger.info(
