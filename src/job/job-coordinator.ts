@@ -115,6 +115,7 @@ export class JobCoordinator {
   readonly #slots: (SlotLink | undefined)[] = []
   readonly #ready: boolean[] = []
   readonly #finished = new Deferred<JobTotals>()
+  readonly #running = new Deferred<void>()
   #status: JobStatus = 'starting'
   #attemptCount = 0
   #lineage = ''
@@ -200,6 +201,7 @@ export class JobCoordinator {
     })
     // whoever never asks for the result need not hear of its failure
     this.#finished.promise.catch(() => {})
+    this.#running.promise.catch(() => {})
   }
 
   get status(): JobStatus {
@@ -209,6 +211,11 @@ export class JobCoordinator {
   /** Settles once: with the totals, or with the error that ended the job. */
   get finished(): Promise<JobTotals> {
     return this.#finished.promise
+  }
+
+  /** Settles when all subtasks run for the first time; rejects with what ended the job before. */
+  get running(): Promise<void> {
+    return this.#running.promise
   }
 
   /** What the first start found, once it is known. */
@@ -549,6 +556,7 @@ export class JobCoordinator {
     }
     if (this.#regions.some(({ phase }) => phase !== 'running')) return
     if (this.#status !== 'stopping') this.#move('running')
+    this.#running.resolve()
     this.#checkpoints.resume()
     if (this.#stopping !== undefined) void this.#beginStop()
   }
@@ -799,6 +807,14 @@ export class JobCoordinator {
       }
     }
     this.#move(status)
+    // without effect where it ran
+    this.#running.reject(
+      error ??
+        new EngineError(
+          'JOB_NOT_RUNNING',
+          `Job '${this.#options.plan.graph.name}' was ${status} before it ran`,
+        ),
+    )
     if (status === 'failed' || error !== undefined) {
       this.#finished.reject(error ?? new EngineError('UNEXPECTED', 'The job failed'))
       return

@@ -54,6 +54,8 @@ export interface RunningJob extends AsyncDisposable {
   readonly status: JobStatus
   /** Settles when its beginning is settled, `restored` is known, and its threads come up; rejects with what prevents that. */
   readonly started: Promise<void>
+  /** Settles when all its subtasks run for the first time, so that it can be saved; rejects with what ended it before. */
+  readonly running: Promise<void>
   /** Settles once: with the totals, or with the error that ended the job. */
   readonly finished: Promise<JobResult>
   /** Takes a savepoint below `directory`; the job goes on. */
@@ -117,6 +119,7 @@ const scheduler: Scheduler = {
 class StartedJob implements RunningJob {
   readonly name: string
   readonly started: Promise<void>
+  readonly running: Promise<void>
   readonly finished: Promise<JobResult>
   readonly #coordinator: Promise<JobCoordinator>
   #known: JobCoordinator | undefined
@@ -129,6 +132,8 @@ class StartedJob implements RunningJob {
       this.#known = coordinator
     })
     this.started.catch(() => {})
+    this.running = this.#coordinator.then((coordinator) => coordinator.running)
+    this.running.catch(() => {})
     this.finished = this.#coordinator.then(
       async (coordinator) => {
         options.signal?.addEventListener('abort', () => void coordinator.cancel())
