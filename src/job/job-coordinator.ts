@@ -582,12 +582,12 @@ export class JobCoordinator {
       for (const { attempt, phase } of this.#regions) this.#onAnswer(slotIndex, attempt, phase)
       return
     }
-    const hit = this.#regions.filter(({ phase }) => phase === 'running' || phase === 'deploying')
     for (const region of this.#regions) {
       if (region.phase === 'closing') this.#onAnswer(slotIndex, region.attempt, 'closing')
     }
+    // a region that is being closed brings the slot back when it restarts; so do those that fail now
+    const hit = this.#regions.filter(({ phase }) => phase !== 'closing')
     if (hit.length > 0) this.#failRegions(hit, error)
-    if (!this.#isClosing) this.#openSlot(slotIndex)
   }
 
   #failAll(error: EngineError): void {
@@ -625,8 +625,10 @@ export class JobCoordinator {
     if (this.#status !== 'stopping') this.#move('restarting')
     for (const region of regions) {
       for (const dealer of this.#dealersOf(region)) dealer.pause()
+      // one that waits for a slot has nothing to close
+      const isOpen = region.phase !== 'waiting'
       region.phase = 'closing'
-      region.awaited = new Set(this.#slots.keys())
+      region.awaited = new Set(isOpen ? this.#slots.keys() : [])
       for (const [index, slot] of this.#slots.entries()) {
         if (slot === undefined) region.awaited.delete(index)
       }
@@ -675,6 +677,9 @@ export class JobCoordinator {
     for (const region of regions) {
       region.restored = latest
       region.phase = 'waiting'
+    }
+    for (const [index, slot] of this.#slots.entries()) {
+      if (slot === undefined) this.#openSlot(index)
     }
     this.#deployWaiting()
   }
