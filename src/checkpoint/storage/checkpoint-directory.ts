@@ -34,6 +34,8 @@ import { unusable } from './owner-lock.ts'
 import { dataDirectory } from './snapshot-directory.ts'
 
 const SAVEPOINT_MANIFEST = 'savepoint'
+/** Of a file that is about to get its name. */
+const TEMPORARY_SUFFIX = '.part'
 
 export interface CheckpointDirectoryOptions {
   readonly files: FileSystem
@@ -153,9 +155,13 @@ export class CheckpointDirectory implements CheckpointStore {
   async sweep(running: ReadonlySet<number>): Promise<void> {
     const names = await this.#files.list(join(this.root, 'data'))
     const published = new Set(await this.list())
+    const manifests = await this.#files.list(join(this.root, 'manifests'))
     // still the owner: nothing that was listed is another's that came later
     await this.#lock.check()
     await this.#removeData(names, (id) => !published.has(id) && !running.has(id))
+    for (const name of manifests.filter((each) => each.endsWith(TEMPORARY_SUFFIX))) {
+      await this.#files.remove(join(this.root, 'manifests', name))
+    }
   }
 
   savepointDirectory(parent: string, checkpointId: number, attempt: string): string {
@@ -284,7 +290,7 @@ function relocated(manifest: Manifest, move: (location: string) => string): Mani
 
 /** Makes a file that must not exist, in one piece: readers see all of it or nothing. */
 async function createWhole(files: FileSystem, path: string, bytes: Uint8Array): Promise<void> {
-  const temporary = `${path}.part`
+  const temporary = path + TEMPORARY_SUFFIX
   await files.remove(temporary)
   await files.write(temporary, bytes)
   await files.sync(temporary)

@@ -58,11 +58,13 @@ test('a start sweeps what nobody owns any more', async () => {
   const place = new Place()
   await (await place.open()).close()
   await place.writeData('00000001-1-a')
+  await place.files.write(`${ROOT}/manifests/00000001.part`, Buffer.from('half'))
 
   const owner = await place.open()
   await owner.sweep(new Set())
 
   assert.deepEqual(await place.files.list(`${ROOT}/data`), [])
+  assert.deepEqual(await place.files.list(`${ROOT}/manifests`), [])
 })
 
 test('one that stood still before its sweep removes no data of its successor', async () => {
