@@ -608,15 +608,7 @@ export class JobCoordinator {
       logger.error(error.message)
       void this.#end(
         'failed',
-        this.#options.restart.kind === 'none'
-          ? error
-          : new EngineError(
-              'RESTARTS_EXHAUSTED',
-              `${error.message} (no restart: ${decision.reason})`,
-              {
-                cause: error,
-              },
-            ),
+        this.#options.restart.kind === 'none' ? error : exhausted(error, decision.reason),
       )
       return
     }
@@ -879,6 +871,17 @@ export function restoreTargets(plan: ExecutionPlan): RestoreTarget[] {
             : 'split',
     })),
   )
+}
+
+/** The last failure, where it happened, and why nothing is tried any more. */
+function exhausted(error: EngineError, reason: string): EngineError {
+  const { job, operatorUid, subtaskIndex } = error
+  return new EngineError('RESTARTS_EXHAUSTED', `${error.message} (no restart: ${reason})`, {
+    cause: error,
+    ...(job === undefined ? {} : { job }),
+    ...(operatorUid === undefined ? {} : { operatorUid }),
+    ...(subtaskIndex === undefined ? {} : { subtaskIndex }),
+  })
 }
 
 function graphDiffers(jobName: string, operator: string): EngineError {
