@@ -3,57 +3,22 @@
  * of a run that nothing happened to.
  */
 import assert from 'node:assert/strict'
-import { mkdir, mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { extname, join } from 'node:path'
+import { extname } from 'node:path'
 import { test } from 'node:test'
-import type { TestContext } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Worker } from 'node:worker_threads'
 import { start } from '../../../src/index.ts'
 import type { RunningJob } from '../../../src/index.ts'
-import { Random } from '../../simulation/random.ts'
 import counting from '../../support/counting/job.ts'
 import type { CountingParams } from '../../support/counting/job.ts'
 import stillborn from '../../support/counting/stillborn-job.ts'
 import { Life } from '../../support/counting/life.ts'
-import { checkOutput, writeInput } from '../../support/counting/records.ts'
+import { chosen, countingModule, place } from '../../support/counting/place.ts'
+import type { Place } from '../../support/counting/place.ts'
+import { checkOutput } from '../../support/counting/records.ts'
 
 const SIZE = { recordCount: 60_000, fileCount: 6, keyCount: 240 }
 const PACE = { recordsPerSecond: 30_000 }
-const module = new URL(`../../support/counting/job${extname(import.meta.url)}`, import.meta.url)
-
-interface Place {
-  readonly random: Random
-  readonly params: CountingParams
-  readonly checkpoints: string
-  /** Where what happened once is noted. */
-  readonly once: string
-  readonly temporary: string
-}
-
-async function place(t: TestContext): Promise<Place> {
-  const seed = Number(process.env['MILLRACE_SEED'] ?? Math.floor(Math.random() * 2 ** 31))
-  t.diagnostic(`seed ${seed}`)
-  const directory = await mkdtemp(join(tmpdir(), 'millrace-worker-'))
-  t.after(() => rm(directory, { recursive: true, force: true, maxRetries: 5 }))
-  const at = (name: string): string => join(directory, name)
-  await writeInput(at('input'), SIZE)
-  for (const name of ['once', 'temporary']) await mkdir(at(name))
-  return {
-    random: new Random(seed),
-    params: { input: at('input'), rows: at('rows'), windows: at('windows') },
-    checkpoints: at('checkpoints'),
-    once: at('once'),
-    temporary: at('temporary'),
-  }
-}
-
-/** Records at which something is to happen, spread over the input. */
-function chosen(random: Random, count: number): number[] {
-  const part = SIZE.recordCount / count
-  return Array.from({ length: count }, (_, index) => Math.floor((index + random.next()) * part))
-}
 
 function started(
   { checkpoints }: Place,
@@ -64,7 +29,7 @@ function started(
     params,
     parallelism: 3,
     threads: 2,
-    module,
+    module: countingModule,
     state,
     checkpoints: { directory: checkpoints, interval: '200ms' },
     restart: { kind: 'fixed', delay: '20ms', attemptsMax: 100 },
@@ -72,8 +37,8 @@ function started(
 }
 
 test('a worker that a user function ends is replaced', async (t) => {
-  const here = await place(t)
-  const ids = chosen(here.random, 4)
+  const here = await place(t, SIZE)
+  const ids = chosen(here, 4)
   const params: CountingParams = {
     ...here.params,
     pace: PACE,
@@ -90,7 +55,7 @@ test('a worker that a user function ends is replaced', async (t) => {
 })
 
 test('a worker that is ended from outside, at any moment, is replaced', async (t) => {
-  const here = await place(t)
+  const here = await place(t, SIZE)
   const params: CountingParams = { ...here.params, pace: PACE }
   const workers = new Set<Worker>()
   const onWorker = (worker: Worker): void => {
@@ -144,8 +109,8 @@ test('workers that never come up are given up as the restart strategy says', asy
 
 // In a process of its own, whose workers get little memory.
 test('a worker that runs out of memory is replaced', async (t) => {
-  const here = await place(t)
-  const [id] = chosen(here.random, 1)
+  const here = await place(t, SIZE)
+  const [id] = chosen(here, 1)
   const life = new Life(
     {
       params: {
