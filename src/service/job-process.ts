@@ -116,15 +116,17 @@ export class JobProcess implements ControlledJob {
 
   stop({ drain, savepoint }: StopRequest): Promise<JobResult> {
     const { status } = this.#running
-    if (status === 'stopping' && (savepoint !== undefined || drain === true)) {
+    const isRunning = status === 'running'
+    if (!isRunning && (drain === true || savepoint !== undefined)) {
       throw new EngineError(
         'JOB_NOT_RUNNING',
-        `Job '${this.#options.job.name}' is stopping already; how it ends cannot be changed any more`,
+        `Job '${this.#options.job.name}' is ${status}, so it can neither be drained nor saved; wait until it runs, or stop it without`,
       )
     }
-    this.#options.logger.info(
-      `Stopping ${drain === true ? 'with drain: windows fire, then' : 'after'} a last checkpoint`,
-    )
+    const how = isRunning
+      ? `Stopping ${drain === true ? 'with drain: windows fire, then' : 'after'} a last checkpoint`
+      : `Stopping; it is ${status}, so there will be no further checkpoint`
+    if (status !== 'stopping') this.#options.logger.info(how)
     return this.#running.stop({
       drain: drain ?? false,
       ...(savepoint === undefined ? {} : { savepoint }),

@@ -125,3 +125,24 @@ test('a savepoint of another job is refused before the job starts, with the mapp
   assert.equal(anew.code, 2)
   assert.match(anew.log, /CHECKPOINT_DIRECTORY_NOT_EMPTY/)
 })
+
+test('a job that waits for its restart tells its failure, refuses to be drained, and can be stopped', async () => {
+  await using place = await CountingJob.make()
+  const failing = "if (row.value === 100) throw new Error('boom'); return row.value"
+  await writeFile(place.at('failing.ts'), counting.replace('row.value)', `{ ${failing} })`))
+  const restart = ['--restart', 'fixed', '--restart-delay', '1h']
+  await using job = place.start('failing.ts', '--threads', '1', ...restart)
+  const report = await place.reportOnce(({ status }) => status === 'restarting')
+
+  const drained = await place.call('stop', 'counting', '--drain')
+  const stopped = await place.call('stop', 'counting')
+  const { code, log } = await job.ended
+
+  assert.match(report.lastFailure?.message ?? '', /boom/)
+  assert.equal(report.restartCount, 1)
+  assert.equal(drained.code, 4)
+  assert.match(drained.log, /JOB_NOT_RUNNING: .*is restarting/)
+  assert.equal(stopped.out, 'stopped\n')
+  assert.equal(code, 0, log)
+  assert.match(log, /it is restarting, so there will be no further checkpoint/)
+})
