@@ -141,6 +141,10 @@ export class InputGate {
   #setIdle(index: number, isIdle: boolean): void {
     this.#isIdle[index] = isIdle
     this.#combine()
+    this.#tellIdle()
+  }
+
+  #tellIdle(): void {
     const isAllIdle = this.#channels.every(
       (_, channel) => this.#isIdle[channel] === true || this.#hasEnded[channel] === true,
     )
@@ -152,6 +156,8 @@ export class InputGate {
   #end(index: number): void {
     this.#hasEnded[index] = true
     this.#combine()
+    // those that are left may all be idle
+    if (!this.hasAllEnded) this.#tellIdle()
     const { inputIndex } = this.#channels[index] as InputChannel
     const isInputOver = this.#channels.every(
       (channel, other) => channel.inputIndex !== inputIndex || this.#hasEnded[other] === true,
