@@ -6,7 +6,7 @@
  *
  * Invariants
  *  - At most one batch is being written. The next is made by `work`, by a snapshot's `step` or by `hasRoom`, on the subtask's thread,
- *    of at most `BATCH_ENTRIES_MAX` entries and `BATCH_BYTES_MAX` bytes.
+ *    of at most `batchEntriesMax` entries and `BATCH_BYTES_MAX` bytes.
  *  - From `snapshot` until the snapshot has what it needs (files captured, iteration begun) or is given up, only the generation that it
  *    sealed is written; while it takes hold, nothing is.
  *  - `hasRoom` is false exactly while `dirtyBytesMax` is reached. It begins a write itself where one can begin, and every end
@@ -38,7 +38,7 @@ import type { KeyAtHand } from './slice-keys.ts'
 import type { StoredState } from './state-directory.ts'
 import { TimerBuckets } from './timer-buckets.ts'
 
-/** Entries of one write. */
+/** Entries of one write where nothing else is said. */
 const BATCH_ENTRIES_MAX = 512
 /** Bytes of one write, exceeded by one entry at most. */
 const BATCH_BYTES_MAX = 1024 * 1024
@@ -49,6 +49,8 @@ export interface StoreBounds {
   readonly cacheBytesMax: number
   /** Changes in memory that have not been written; at half of it writing begins. */
   readonly dirtyBytesMax: number
+  /** Entries of one write; default `BATCH_ENTRIES_MAX`. */
+  readonly batchEntriesMax?: number
 }
 
 export interface LevelStoreOptions {
@@ -79,6 +81,7 @@ export class LevelStore implements KeyedStore, KeyAtHand, SnapshotHost {
   readonly #byName = new Map<string, OpenState>()
   readonly #sliceStates: SliceState<unknown>[] = []
   readonly #dirtyBytesMax: number
+  readonly #batchEntriesMax: number
   readonly #background = new Set<Promise<void>>()
   #roomWaiter: (() => void) | undefined = undefined
   #snapshot: LevelSnapshot | undefined = undefined
@@ -92,6 +95,7 @@ export class LevelStore implements KeyedStore, KeyAtHand, SnapshotHost {
     this.states = options.states
     this.keyGroups = options.keyGroups
     this.#dirtyBytesMax = options.bounds.dirtyBytesMax
+    this.#batchEntriesMax = options.bounds.batchEntriesMax ?? BATCH_ENTRIES_MAX
     this.#cache = new CellCache({
       cacheBytesMax: options.bounds.cacheBytesMax,
       read: (key) => this.table.getSync(key),
@@ -138,14 +142,14 @@ export class LevelStore implements KeyedStore, KeyAtHand, SnapshotHost {
 
   hasRoom(): boolean {
     if (this.#cache.dirtyBytes < this.#dirtyBytesMax) return true
-    this.#flush(BATCH_ENTRIES_MAX)
+    this.#flush(this.#batchEntriesMax)
     return this.#cache.dirtyBytes < this.#dirtyBytesMax
   }
 
   work(): boolean {
     if (this.#closing !== undefined || this.#failure !== undefined) return false
     const isBelowHalf = this.#cache.dirtyBytes * 2 < this.#dirtyBytesMax
-    if (!isBelowHalf || this.#cache.hasSealed) this.#flush(BATCH_ENTRIES_MAX)
+    if (!isBelowHalf || this.#cache.hasSealed) this.#flush(this.#batchEntriesMax)
     if (!isBelowHalf) return false
     const state = this.#sliceStates.find(({ hasGarbage }) => hasGarbage)
     state?.collect()
@@ -258,7 +262,7 @@ export class LevelStore implements KeyedStore, KeyAtHand, SnapshotHost {
     if (this.#isWriting || this.#failure !== undefined || this.#closing !== undefined) return
     if (this.#cache.hasSealed || this.#snapshot?.holdsWrites !== true) {
       const batch = this.#cache.takeBatch({
-        entriesMax: Math.min(entriesMax, BATCH_ENTRIES_MAX),
+        entriesMax: Math.min(entriesMax, this.#batchEntriesMax),
         bytesMax: BATCH_BYTES_MAX,
       })
       if (batch !== undefined) {

@@ -30,7 +30,7 @@ export async function plantedNames(): Promise<string[]> {
 
 /** Whether a patch still fits the sources; rejects if it does not. */
 export async function checkPatch(name: string): Promise<void> {
-  await run('git', ['apply', '--check', patchPath(name)], { cwd: ROOT })
+  await run('git', ['apply', '--check', '-C1', patchPath(name)], { cwd: ROOT })
 }
 
 /** Looks for a planted bug: the seed that found it and what it said; undefined if none did. */
@@ -67,7 +67,7 @@ async function plant(name: string, directory: string): Promise<void> {
     await cp(join(ROOT, file), join(directory, file))
   }
   await symlink(join(ROOT, 'node_modules'), join(directory, 'node_modules'))
-  await run('git', ['apply', patchPath(name)], { cwd: directory })
+  await run('git', ['apply', '-C1', patchPath(name)], { cwd: directory })
   const { bin } = JSON.parse(
     await readFile(join(ROOT, 'node_modules/typescript/package.json'), 'utf8'),
   ) as { readonly bin: { readonly tsc: string } }

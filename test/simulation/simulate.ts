@@ -18,6 +18,7 @@ import { JobCoordinator } from '../../src/job/job-coordinator.ts'
 import type { RestoreFrom } from '../../src/job/job-coordinator.ts'
 import { planExecution } from '../../src/plan/execution-plan.ts'
 import type { StateBackend } from '../../src/contract/state-backend.ts'
+import type { StoreBounds } from '../../state-backends/leveldb/level-store.ts'
 import { levelBackend } from '../../state-backends/leveldb/level-backend.ts'
 import { memory } from '../../state-backends/memory/index.ts'
 import type { Sink } from 'millrace'
@@ -104,7 +105,10 @@ class Simulation {
   readonly #usesDisk: boolean
   readonly #hasPauses: boolean
   readonly #snapshotEntriesPerStep: number
-  readonly #storeBounds: { readonly cacheBytesMax: number; readonly dirtyBytesMax: number }
+  readonly #storeBounds: StoreBounds
+  /** How many of the sinks' epochs can't be made durable: their checkpoints are given up. */
+  readonly #declineRate: number
+  readonly #exactlyOnce: boolean
   #fence = 0
   #lastReserved = 0
   #savepoint: Savepoint | undefined
@@ -117,17 +121,24 @@ class Simulation {
   constructor(seed: number, options: SimulationOptions) {
     this.#world = new World(seed, options)
     this.#workload = makeWorkload(this.#world.random)
-    this.#store = new OutputStore(reference(this.#workload), { exactlyOnce: true })
+    const { exactlyOnce } = this.#workload
+    this.#exactlyOnce = exactlyOnce
+    this.#store = new OutputStore(reference(this.#workload), { exactlyOnce })
     this.#plan = new FaultPlan(this.#world.random)
     this.#world.onFailedOperation = () => this.#struck('disk error')
     this.#usesDisk = this.#world.random.chance(0.4)
     this.#hasPauses = this.#world.random.chance(0.5)
     this.#snapshotEntriesPerStep = this.#world.random.pick([1, 20, 1024])
-    this.#storeBounds = this.#world.random.pick([
-      { cacheBytesMax: 1, dirtyBytesMax: 1 },
-      { cacheBytesMax: 3000, dirtyBytesMax: 1500 },
-      { cacheBytesMax: 100_000, dirtyBytesMax: 50_000 },
-    ])
+    this.#declineRate = this.#world.random.pick([0, 0, 0.1])
+    this.#storeBounds = {
+      ...this.#world.random.pick([
+        { cacheBytesMax: 1, dirtyBytesMax: 1 },
+        { cacheBytesMax: 3000, dirtyBytesMax: 1500 },
+        { cacheBytesMax: 1, dirtyBytesMax: 50_000 },
+        { cacheBytesMax: 100_000, dirtyBytesMax: 50_000 },
+      ]),
+      batchEntriesMax: this.#world.random.pick([3, 50, 512]),
+    }
     this.#process = this.#start()
   }
 
@@ -298,7 +309,8 @@ class Simulation {
               pages: 'files',
             }),
             bounds,
-            exactlyOnce: true,
+            exactlyOnce: this.#exactlyOnce,
+            overflowBytesMax: this.#workload.noteLength > 0 ? 1 << 23 : 1 << 19,
             snapshotEntriesPerStep: this.#snapshotEntriesPerStep,
             observe: (kind) => observe(process, kind),
           },
@@ -313,7 +325,7 @@ class Simulation {
         intervalMs: world.random.pick([2, 5, 12]),
         minPauseMs: 0,
         timeoutMs: this.#usesDisk ? 3000 : 400,
-        failuresMax: world.random.pick([0, 1, 3]),
+        failuresMax: this.#declineRate > 0 ? 50 : world.random.pick([0, 1, 3]),
         retainCount: world.random.between(1, 3),
         selfContainedEvery: 3,
       },
@@ -402,10 +414,13 @@ class Simulation {
             rows.push(row as OutputRow)
           },
           prepare: (checkpointId) => {
-            if (rows.length === 0) return {}
+            const durable = world.operation(owner, `stage ${checkpointId}`, () => {
+              if (world.random.chance(this.#declineRate)) throw new Error('Nothing can be staged')
+            })
+            if (rows.length === 0) return { durable }
             const committable = { name: `${name}/${attempt}/${subtaskIndex}/${checkpointId}`, rows }
             rows = []
-            return { committable }
+            return { committable, durable }
           },
           commit: ({ checkpointId, data }) => {
             const epoch = data as { readonly name: string; readonly rows: OutputRow[] }

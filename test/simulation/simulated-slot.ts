@@ -25,6 +25,8 @@ export interface SimulatedSlotOptions {
   readonly storage: SnapshotStorage
   readonly bounds: ChannelBounds
   readonly exactlyOnce: boolean
+  /** Less than would be held back if `emit` were not stopped in time. */
+  readonly overflowBytesMax: number
   readonly snapshotEntriesPerStep: number
   /** Sees the kind of every message, for the table of faults and phases. */
   readonly observe: (kind: string) => void
@@ -55,7 +57,7 @@ export class SimulatedSlot implements SlotLink {
       isCheckpointed: true,
       snapshotEntriesPerStep: options.snapshotEntriesPerStep,
       bounds: options.bounds,
-      overflowBytesMax: 1 << 24,
+      overflowBytesMax: options.overflowBytesMax,
       bells: options.slotCount > 1 ? options.bells : undefined,
       clock: world.clock,
       logger: silentLogger,

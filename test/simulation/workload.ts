@@ -31,7 +31,16 @@ export interface SimulatedEvent {
 export type OutputRow = string
 
 export type Pipeline =
-  'count' | 'tumbling' | 'sliding' | 'session' | 'timers' | 'join' | 'rebalanced'
+  | 'count'
+  | 'tumbling'
+  | 'sliding'
+  | 'session'
+  | 'timers'
+  | 'join'
+  | 'rebalanced'
+  | 'expanded'
+  | 'burst'
+  | 'broadcast'
 
 export const PIPELINES: readonly Pipeline[] = [
   'count',
@@ -41,6 +50,19 @@ export const PIPELINES: readonly Pipeline[] = [
   'timers',
   'join',
   'rebalanced',
+  'expanded',
+  'burst',
+  'broadcast',
+]
+
+/** Those whose output has all rows of the reference even if some records count twice. */
+const AT_LEAST_ONCE: readonly Pipeline[] = [
+  'count',
+  'timers',
+  'join',
+  'rebalanced',
+  'expanded',
+  'burst',
 ]
 
 export interface Workload {
@@ -51,12 +73,24 @@ export interface Workload {
   /** How far the watermark trails the highest timestamp. */
   readonly delayMs: number
   readonly pipelines: readonly Pipeline[]
+  /** The longest note. */
+  readonly noteLength: number
+  readonly exactlyOnce: boolean
 }
 
 const STEP_MS = 10
 const SIZE_MS = 200
 const SLIDE_MS = 50
 const GAP_MS = 60
+/** So many records' timers are due at once. */
+const BURST_MS = 2500
+/** Every so many records one is expanded, into so many. */
+const EXPANDED_EVERY = 150
+const EXPANDED_COUNT = 1500
+const EXPANDED_KEPT_EVERY = 100
+/** Every so many records one is broadcast. */
+const RULE_EVERY = 40
+const END_MS = 1e9
 
 export function makeWorkload(random: Random): Workload {
   const hasLate = random.chance(0.4)
@@ -74,13 +108,17 @@ export function makeWorkload(random: Random): Workload {
   }))
   const count = random.between(1, 3)
   const pipelines = new Set<Pipeline>()
-  while (pipelines.size < count) pipelines.add(random.pick(PIPELINES))
+  const exactlyOnce = random.chance(0.85)
+  const choice = exactlyOnce ? PIPELINES : AT_LEAST_ONCE
+  while (pipelines.size < count) pipelines.add(random.pick(choice))
   return {
     events,
     batchCount: random.between(1, 12),
     splitCount: hasLate ? 1 : random.between(1, 3),
     delayMs,
     pipelines: [...pipelines],
+    noteLength,
+    exactlyOnce,
   }
 }
 
@@ -208,7 +246,63 @@ function build(
         )
         .rebalance()
         .map((row) => `rebalanced ${row}`, { chain: 'start' })
+    case 'expanded':
+      // three exchanges of all to all, with far more records than they have room for
+      return events
+        .rebalance()
+        .flatMap(function* ({ index }) {
+          for (let n = 0; n < expandedCount(index); n++) yield { index, n }
+        })
+        .rebalance()
+        .map((row) => row, { chain: 'start' })
+        .rebalance()
+        .filter(({ n }) => n % EXPANDED_KEPT_EVERY === 0, { chain: 'start' })
+        .map(({ index, n }) => `expanded ${index} ${n}`)
+    case 'burst':
+      return events
+        .keyBy((event) => event.index)
+        .process(
+          'burst',
+          { emits: type<OutputRow>(), state: { value: valueState({ default: 0 }) } },
+          ({ state, timers, emit, key }) => ({
+            onRecord({ value, atMs }) {
+              state.value.set(value)
+              timers.setEventTime((Math.floor(atMs / BURST_MS) + 1) * BURST_MS)
+            },
+            onTimer: () => emit(`burst ${key()} ${state.value.get()}`),
+          }),
+        )
+    case 'broadcast':
+      return keyed.process(
+        'broadcast',
+        {
+          emits: type<OutputRow>(),
+          inputs: { rules: events.filter(({ index }) => index % RULE_EVERY === 0).broadcast() },
+          broadcastState: { rules: mapState<number, number>() },
+          state: { seen: valueState({ default: 0 }) },
+        },
+        ({ state, broadcastState, timers, emit, key }) => ({
+          onRecord() {
+            state.seen.set(state.seen.get() + 1)
+            timers.setEventTime(END_MS)
+          },
+          onTimer() {
+            let sum = 0
+            for (const [, value] of broadcastState.rules.entries()) sum += value
+            emit(`broadcast ${key()} ${state.seen.get()} ${sum}`)
+          },
+          inputs: {
+            rules({ index, value }, access) {
+              access.broadcastState.rules.set(index, value)
+            },
+          },
+        }),
+      )
   }
+}
+
+function expandedCount(index: number): number {
+  return index % EXPANDED_EVERY === 0 ? EXPANDED_COUNT : 1
 }
 
 /** The timestamps of the events at hand, for the pipeline that asks for them by index. */
@@ -260,6 +354,23 @@ function referenceOf(pipeline: Pipeline, workload: Workload): OutputRow[] {
       return events.flatMap(({ index }) =>
         Array.from({ length: index % 3 }, (_, copy) => `rebalanced row ${index} ${copy}`),
       )
+    case 'expanded':
+      return events.flatMap(({ index }) =>
+        Array.from(
+          { length: Math.ceil(expandedCount(index) / EXPANDED_KEPT_EVERY) },
+          (_, kept) => `expanded ${index} ${kept * EXPANDED_KEPT_EVERY}`,
+        ),
+      )
+    case 'burst':
+      return events.map(({ index, value }) => `burst ${index} ${value}`)
+    case 'broadcast': {
+      const seen = new Map<string, number>()
+      for (const { key } of events) seen.set(key, (seen.get(key) ?? 0) + 1)
+      const sum = events
+        .filter(({ index }) => index % RULE_EVERY === 0)
+        .reduce((total, { value }) => total + value, 0)
+      return [...seen].map(([key, count]) => `broadcast ${key} ${count} ${sum}`)
+    }
   }
 }
 
