@@ -56,7 +56,7 @@ export const KINDS: readonly (() => unknown)[] = [
   () => [undefined, null, -0, [1, [2n]]],
   () => ({}),
   () => ({ b: undefined, a: -0, '0': 'first', nested: { date: new Date(5), big: 10n } }),
-  () => ({ constructor: 1, toString: 'x', then: null }),
+  () => ({ constructor: 1, toString: 'x', valueOf: null }),
 ]
 
 export interface KindsParams {
