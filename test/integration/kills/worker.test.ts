@@ -48,7 +48,8 @@ test('a worker that a user function ends is replaced', async (t) => {
   await using running = started(here, params, 'leveldb')
   const { lateRecords } = await running.finished
 
-  assert.equal(running.figures.restarts, ids.length)
+  const { restarts } = running.figures
+  assert(restarts > 0 && restarts <= ids.length, `${restarts} restarts`)
   assert.match(running.figures.lastFailure?.message ?? '', /worker thread of slot \d.*code 3/)
   assert.equal(lateRecords, 0)
   checkOutput(params.rows, params.windows, SIZE)

@@ -41,8 +41,13 @@ export async function place(t: TestContext, size: InputSize): Promise<Place> {
   }
 }
 
-/** Records at which something is to happen, spread over the input. */
+/**
+ * Records at which something is to happen, spread over the input. Now and then it happens at two of them before the job is
+ * restarted, so it may be restarted fewer times than there are records.
+ */
 export function chosen({ random, size }: Place, count: number): number[] {
   const part = size.recordCount / count
-  return Array.from({ length: count }, (_, index) => Math.floor((index + random.next()) * part))
+  return Array.from({ length: count }, (_, index) =>
+    Math.floor((index + 0.2 + 0.6 * random.next()) * part),
+  )
 }
