@@ -200,11 +200,19 @@ function emitter(
 ): (value: unknown, timestampMs?: number) => void {
   return (value, timestampMs) => {
     if (timestampMs === undefined) return output.emit(value)
+    if (!Number.isFinite(timestampMs)) throw invalidTimestamp(timestampMs)
     const before = time.timestampMs
     time.timestampMs = timestampMs
     output.emit(value)
     time.timestampMs = before
   }
+}
+
+function invalidTimestamp(timestampMs: number): EngineError {
+  return new EngineError(
+    'TIMESTAMP_INVALID',
+    `A record was emitted with the timestamp ${timestampMs}; it must be a finite number of milliseconds since 1970`,
+  )
 }
 
 function inputHandler(handlers: AnyHandlers, name: string): InputHandler {

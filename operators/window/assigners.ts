@@ -4,7 +4,10 @@ import { EngineError } from '../../src/core/errors.ts'
 import type { Duration } from '../../src/core/duration.ts'
 import { formatMs, ms, positiveMs } from '../../src/core/duration.ts'
 
-/** Event time or processing time. Default `'event'`. */
+/**
+ * Event time or processing time. Default `'event'`. In processing time windows end by the machine's clock; those that are open when
+ * the input ends do not fire, since their time has not come.
+ */
 export interface ClockOption {
   readonly clock?: 'event' | 'processing'
 }

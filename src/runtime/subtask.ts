@@ -448,6 +448,8 @@ export class Subtask {
       else this.options.events.suspended()
       return true
     }
+    // what a source or the job's own timestampMs throws is the source's
+    this.#site.index = 0
     if (source.read(nowMs)) {
       if (this.#isIdle) this.#setIdle(false)
       this.#polled.batch = source.batch

@@ -309,6 +309,27 @@ test('a timestamp given to emit is that of the record; without one it is the rec
 test('a timestamp that is no finite number is refused', async () => {
   for (const wrong of [NaN, Infinity, undefined as unknown as number]) {
     const refused = rowsOf((env) => env.from('n', fromArray([1]), { timestampMs: () => wrong }))
-    await assert.rejects(refused, { code: 'TIMESTAMP_INVALID' }, String(wrong))
+    const place = { code: 'TIMESTAMP_INVALID', operatorUid: 'n' }
+    await assert.rejects(refused, place, String(wrong))
+    const emitted = rowsOf((env) =>
+      env.from('n', fromArray([1])).process('p', { emits: type<number>() }, ({ emit }) => ({
+        onRecord: (n) => emit(n, wrong ?? NaN),
+      })),
+    )
+    await assert.rejects(emitted, { code: 'TIMESTAMP_INVALID', operatorUid: 'p' }, String(wrong))
   }
+})
+
+test("what a source's timestampMs throws is told of the source", async () => {
+  const failed = rowsOf((env) =>
+    env
+      .from('n', fromArray([1]), {
+        timestampMs: () => {
+          throw new Error('no clock')
+        },
+      })
+      .map((n) => n, { uid: 'after' }),
+  )
+
+  await assert.rejects(failed, { code: 'USER_FUNCTION_FAILED', operatorUid: 'n' })
 })
