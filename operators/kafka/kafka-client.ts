@@ -155,6 +155,12 @@ export interface TransactionalClient extends KafkaClient {
   ): Promise<ProducerIdentity | undefined>
   /** What became of the last transaction of an id; undefined where there was none, `'unsaid'` where the broker does not tell. */
   describeTransaction(transactionalId: string): Promise<TransactionState | 'unsaid' | undefined>
-  /** The marker that is there when no transaction that holds one is being ended any more; undefined where there is none. */
-  marker(place: MarkerPlace): Promise<Marker | undefined>
+  /**
+   * The marker that is visible, undefined where there is none; `'unstable'` where a transaction that holds one has not ended yet and
+   * `isStable` asks for one that will not change by it.
+   */
+  marker(
+    place: MarkerPlace,
+    options: { readonly isStable: boolean },
+  ): Promise<Marker | 'unstable' | undefined>
 }

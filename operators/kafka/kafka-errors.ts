@@ -29,6 +29,7 @@ export const brokerCode = {
   unknownProducerId: 59,
   offsetNotAvailable: 78,
   invalidRecord: 87,
+  unstableOffset: 88,
   transactionalIdNotFound: 105,
 } as const
 

@@ -16,6 +16,7 @@
  *  - Output of a line of checkpoints that is not this job's is not touched: it is committed already, or the user is asked.
  *  - Once the ids of a former line are fenced, the ledger says so, and they are not asked for again.
  */
+import { setTimeout as sleep } from 'node:timers/promises'
 import type {
   EpochOutcome,
   RestoredEpoch,
@@ -23,7 +24,12 @@ import type {
   SinkCoordinatorContext,
 } from '../../src/contract/sink.ts'
 import { EngineError, toEngineError } from '../../src/core/errors.ts'
-import type { TransactionalClient, TransactionIdentity } from './kafka-client.ts'
+import type {
+  Marker,
+  MarkerPlace,
+  TransactionalClient,
+  TransactionIdentity,
+} from './kafka-client.ts'
 import { markerPlaceOf, placeOf, toKafkaEpoch, transactionalIdOf } from './kafka-epoch.ts'
 import type { KafkaEpoch, ResumedEpoch, SinkIdentity, StoredEpoch } from './kafka-epoch.ts'
 import { checkTimeout } from './kafka-sink-options.ts'
@@ -33,6 +39,9 @@ import { StoredOutput } from './stored-output.ts'
 
 /** How long a transaction may last that is begun only to be fenced: no longer than any broker allows. */
 const fenceTimeoutMs = 10_000
+/** How often, and how far apart, an old marker is looked at that may be about to change. */
+const unstableAttemptsMax = 4
+const unstableMs = 100
 /** Requests for ids that are under way at once. */
 const idsAtOnceMax = 16
 
@@ -123,10 +132,30 @@ export class KafkaSinkCoordinator implements SinkCoordinator {
     return isSame && (state.name === 'Ongoing' || state.name === 'PrepareCommit')
   }
 
-  /** The newest checkpoint that is visible; undefined where nothing tells. A marker of another line decides nothing. */
-  async #markerOf({ marker: place, lineage }: KafkaEpoch): Promise<number | undefined> {
-    const marker = await retrying(this.#context, () => this.#client.marker(place))
-    return marker?.metadata === lineage ? marker.offset : undefined
+  /**
+   * The newest checkpoint that is visible; undefined where nothing tells. A marker of another line decides nothing. The epoch's own
+   * transaction has ended; later ones, which are going to be aborted, may hold newer markers, and keep this one unstable for good. A
+   * broker may show the effect of an end a moment late, so an older marker is looked at again before it counts.
+   */
+  async #markerOf({
+    marker: place,
+    lineage,
+    checkpointId,
+  }: KafkaEpoch): Promise<number | undefined> {
+    const { signal } = this.#context
+    for (let attempt = 0; ; attempt++) {
+      const stable = await this.#ask(place, true)
+      const marker = stable === 'unstable' ? await this.#ask(place, false) : stable
+      const offset =
+        marker === 'unstable' || marker?.metadata !== lineage ? undefined : marker.offset
+      const isFinal = stable !== 'unstable' || (offset !== undefined && offset >= checkpointId)
+      if (isFinal || attempt === unstableAttemptsMax) return offset
+      await sleep(unstableMs, undefined, { signal })
+    }
+  }
+
+  #ask(place: MarkerPlace, isStable: boolean): Promise<Marker | 'unstable' | undefined> {
+    return retrying(this.#context, () => this.#client.marker(place, { isStable }))
   }
 
   async #commit(epoch: KafkaEpoch): Promise<void> {

@@ -196,11 +196,18 @@ class KafkajsClient implements TransactionalClient {
     throw this.#transactionError(transactionalId, errorCode, what)
   }
 
-  async marker(place: MarkerPlace): Promise<Marker | undefined> {
+  async marker(
+    place: MarkerPlace,
+    { isStable }: { readonly isStable: boolean },
+  ): Promise<Marker | 'unstable' | undefined> {
     const what = `Asking for the marker of '${place.group}'`
-    const { errorCode, value } = await this.#sendToCoordinator(place.group, markerRequest(place))
+    const { errorCode, value } = await this.#sendToCoordinator(
+      place.group,
+      markerRequest(place, isStable),
+    )
     const [found] = value
     const code = errorCode || (found?.errorCode ?? brokerCode.none)
+    if (code === brokerCode.unstableOffset) return 'unstable'
     if (code !== brokerCode.none) throw this.#groupError(place.group, code, what)
     if (found?.offset === undefined) return undefined
     return { offset: found.offset, metadata: found.metadata }

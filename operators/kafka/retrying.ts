@@ -1,4 +1,5 @@
 /** Repeats one request to the cluster until it succeeds or is not worth it any more. For the few requests of the control plane. */
+import { setMaxListeners } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { toEngineError } from '../../src/core/errors.ts'
 import type { Logger } from '../../src/core/log.ts'
@@ -15,6 +16,7 @@ export interface RetryContext {
 export async function retrying<T>(context: RetryContext, request: () => Promise<T>): Promise<T> {
   const { clock, logger, signal } = context
   const backOff = new BackOff()
+  setMaxListeners(0, signal) // many requests of one subtask may wait at once
   for (;;) {
     signal.throwIfAborted()
     try {

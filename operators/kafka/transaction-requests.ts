@@ -145,12 +145,11 @@ export function endTransactionRequest(
   }
 }
 
-/** Flexible. Offsets of transactions that are being ended are waited for: `UNSTABLE_OFFSET_COMMIT` until they are. */
-export function markerRequest({
-  group,
-  topic,
-  partition,
-}: MarkerPlace): KafkaRequest<Refusable<readonly (ListedOffset & { metadata: string })[]>> {
+/** Flexible. `isStable`: refused with `UNSTABLE_OFFSET_COMMIT` while any transaction that holds a newer one has not ended. */
+export function markerRequest(
+  { group, topic, partition }: MarkerPlace,
+  isStable: boolean,
+): KafkaRequest<Refusable<readonly (ListedOffset & { metadata: string })[]>> {
   return {
     name: 'OffsetFetch',
     apiKey: 9,
@@ -163,7 +162,10 @@ export function markerRequest({
           .compactArray([partition], (index) => void out.int32(index))
           .tags()
       })
-      return out.int8(1).tags().view()
+      return out
+        .int8(isStable ? 1 : 0)
+        .tags()
+        .view()
     },
     decode(answer) {
       answer.skipTags()
