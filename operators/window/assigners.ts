@@ -58,6 +58,7 @@ export function session<T = unknown>(
     name: touching === 'apart' ? `${name} apart` : name,
     clock: options.clock ?? 'event',
     mergesOverlapping: touching === 'apart' ? 'strictly' : 'touching',
+    assignsOne: true,
     assign(value, timestampMs) {
       return [{ startMs: timestampMs, endMs: timestampMs + gapOf(value) }]
     },

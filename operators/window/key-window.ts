@@ -22,6 +22,8 @@ import type { KeyedCells, TimerIndex } from '../../src/contract/state-backend.ts
 import type { Window, WindowFunction } from '../../src/contract/window.ts'
 import type { Counter } from '../../src/core/metrics.ts'
 import type { PaneOutput, WindowResult } from './pane-output.ts'
+import { partialSessions } from './partial-sessions.ts'
+import type { PartialSession } from './partial-sessions.ts'
 
 const STATE = 'windows'
 
@@ -38,12 +40,14 @@ export function keyWindow<T, A>(
   result: WindowResult<T, A>,
 ): OperatorDescription {
   const clock = windows.clock ?? 'event'
-  return {
+  const { aggregator } = result
+  const details = { windows: windows.name, result: result.kind, clock }
+  const whole: OperatorDescription = {
     type: 'window',
     inputCount: 1,
     isKeyed: true,
     emits: result.emits,
-    keepsValues: result.aggregator.keepsValues !== false,
+    keepsValues: aggregator.keepsValues !== false,
     // oxlint-disable-next-line typescript/unbound-method -- compared by its text only
     functions: [windows.assign, ...result.functions],
     sides: ['late', ...(result.sides ?? [])],
@@ -55,12 +59,64 @@ export function keyWindow<T, A>(
         layout: 'timers',
       },
     ],
-    details: { windows: windows.name, result: result.kind, clock },
-    open: (context) => new KeyWindowInstance(context, windows, result),
+    details,
+    open: (context) =>
+      new KeyWindowInstance(context, windows, result, wholeValues(windows, result)),
+  }
+  const isSession = windows.mergesOverlapping !== undefined && windows.assignsOne === true
+  // what an accumulator keeps of a value could pin the frame that the value came in
+  const isGathered = aggregator.isExact === true && aggregator.keepsValues === false
+  if (!isSession || !isGathered || clock !== 'event') return whole
+  const behind: OperatorDescription = {
+    ...whole,
+    keepsValues: true,
+    details: { ...details, takes: 'partial results' },
+    open: (context) => new KeyWindowInstance(context, windows, result, partialResults(result)),
+  }
+  return {
+    ...whole,
+    preAggregation: {
+      before: (select) => partialSessions(select, windows, aggregator, details),
+      behind,
+      select: (partial) => (partial as PartialSession<A>).key,
+      wholeSides: ['late'],
+    },
+  }
+}
+
+/** What the records of a window operator are: values, or partial results that stand for several. */
+interface Intake<A> {
+  assign(record: unknown, timestampMs: number): readonly Window[]
+  /** The accumulator with the record in it; undefined: a new one. */
+  add(accumulator: A | undefined, record: unknown): A
+  valueCount(record: unknown): number
+}
+
+function wholeValues<T, A>(
+  windows: WindowFunction<T, Window>,
+  { aggregator }: WindowResult<T, A>,
+): Intake<A> {
+  return {
+    assign: (value, timestampMs) => windows.assign(value as T, timestampMs),
+    add: (accumulator, value) =>
+      aggregator.add(accumulator === undefined ? aggregator.create() : accumulator, value as T),
+    valueCount: () => 1,
+  }
+}
+
+function partialResults<T, A>({ aggregator }: WindowResult<T, A>): Intake<A> {
+  return {
+    assign: (partial) => [partial as PartialSession<A>],
+    add: (accumulator, partial) => {
+      const own = (partial as PartialSession<A>).accumulator
+      return accumulator === undefined ? own : aggregator.merge(accumulator, own)
+    },
+    valueCount: (partial) => (partial as PartialSession<A>).valueCount,
   }
 }
 
 class KeyWindowInstance<T, A> implements OperatorInstance {
+  readonly #intake: Intake<A>
   readonly #context: OperatorContext
   readonly #windows: WindowFunction<T, Window>
   readonly #result: WindowResult<T, A>
@@ -75,7 +131,9 @@ class KeyWindowInstance<T, A> implements OperatorInstance {
     context: OperatorContext,
     windows: WindowFunction<T, Window>,
     result: WindowResult<T, A>,
+    intake: Intake<A>,
   ) {
+    this.#intake = intake
     this.#context = context
     this.#windows = windows
     this.#result = result
@@ -89,13 +147,13 @@ class KeyWindowInstance<T, A> implements OperatorInstance {
 
   process(value: unknown): void {
     const timeMs = this.#isEventTime ? this.#context.time.timestampMs : this.#context.clock.now()
-    const assigned = this.#windows.assign(value as T, timeMs)
+    const assigned = this.#intake.assign(value, timeMs)
     let isTaken = false
     for (let i = 0; i < assigned.length; i++) {
-      if (this.#add(value as T, assigned[i] as Window)) isTaken = true
+      if (this.#add(value, assigned[i] as Window)) isTaken = true
     }
     if (!isTaken) {
-      this.#lateRecords.add()
+      this.#lateRecords.add(this.#intake.valueCount(value))
       this.#late.emit(value)
     }
   }
@@ -126,7 +184,7 @@ class KeyWindowInstance<T, A> implements OperatorInstance {
   }
 
   /** Whether the window took the value; false where it is over already. */
-  #add(value: T, window: Window): boolean {
+  #add(value: unknown, window: Window): boolean {
     const open = this.#cells.edit(0)
     if (open === undefined) return this.#open(value, window, [])
     if (this.#windows.merge !== undefined) {
@@ -138,22 +196,16 @@ class KeyWindowInstance<T, A> implements OperatorInstance {
       ({ startMs, endMs }) => startMs === window.startMs && endMs === window.endMs,
     )
     if (same === undefined) return this.#open(value, window, open)
-    same.accumulator = this.#result.aggregator.add(same.accumulator, value)
+    same.accumulator = this.#intake.add(same.accumulator, value)
     this.#cells.put(0, open)
     return true
   }
 
   /** A window that joins none of `others`. */
-  #open(value: T, { startMs, endMs }: Window, others: OpenWindow<A>[]): boolean {
+  #open(value: unknown, { startMs, endMs }: Window, others: OpenWindow<A>[]): boolean {
     if (this.#isOver(endMs)) return false
-    const { aggregator } = this.#result
     const timerMs = endMs - 1
-    const opened = {
-      startMs,
-      endMs,
-      timerMs,
-      accumulator: aggregator.add(aggregator.create(), value),
-    }
+    const opened = { startMs, endMs, timerMs, accumulator: this.#intake.add(undefined, value) }
     const at = others.findIndex((other) => other.startMs > startMs)
     others.splice(at < 0 ? others.length : at, 0, opened)
     this.#cells.put(0, others)
@@ -162,8 +214,7 @@ class KeyWindowInstance<T, A> implements OperatorInstance {
   }
 
   /** The common way: windows that overlap become one; no list is made where only one is touched. */
-  #addOverlapping(value: T, window: Window, open: OpenWindow<A>[]): boolean {
-    const { aggregator } = this.#result
+  #addOverlapping(value: unknown, window: Window, open: OpenWindow<A>[]): boolean {
     const touching = this.#windows.mergesOverlapping === 'touching'
     let into: OpenWindow<A> | undefined
     for (let i = 0; i < open.length; i++) {
@@ -177,7 +228,7 @@ class KeyWindowInstance<T, A> implements OperatorInstance {
         into = other
         into.startMs = Math.min(startMs, into.startMs)
         into.endMs = Math.max(endMs, into.endMs)
-        into.accumulator = aggregator.add(into.accumulator, value)
+        into.accumulator = this.#intake.add(into.accumulator, value)
       } else {
         this.#join(into, other)
         open.splice(i--, 1)
@@ -189,8 +240,7 @@ class KeyWindowInstance<T, A> implements OperatorInstance {
   }
 
   /** A user's merge: it is given all windows with the new one among them, and says which become which. */
-  #addByMerge(value: T, window: Window, open: OpenWindow<A>[]): boolean {
-    const { aggregator } = this.#result
+  #addByMerge(value: unknown, window: Window, open: OpenWindow<A>[]): boolean {
     const all: Window[] = [...open, window].sort(
       (a, b) => a.startMs - b.startMs || a.endMs - b.endMs,
     )
@@ -201,7 +251,7 @@ class KeyWindowInstance<T, A> implements OperatorInstance {
     if (joined.length === 0) return this.#open(value, target, open)
     if (this.#isOver(target.endMs)) return false
     const [into, ...rest] = joined as [OpenWindow<A>, ...OpenWindow<A>[]]
-    into.accumulator = aggregator.add(into.accumulator, value)
+    into.accumulator = this.#intake.add(into.accumulator, value)
     for (const other of rest) this.#join(into, other)
     into.startMs = target.startMs
     into.endMs = target.endMs

@@ -8,7 +8,7 @@
  *    slices whole.
  *  - A value that is late here already leaves before the next watermark, like a record.
  *  - Nothing is held over a snapshot, over the end, or while the stream is idle; at most `ENTRIES_MAX` accumulators are held.
- *  - Keys that hardly ever come again pass through: as long as a table saves little, values go on one by one.
+ *  - As long as gathering saves little, values go on one by one (gathering.ts).
  */
 import type { Aggregator } from '../../src/contract/aggregator.ts'
 import type {
@@ -21,16 +21,8 @@ import { hashSelected } from '../../src/core/key-hash.ts'
 import { KeyIndex } from '../../src/core/key-index.ts'
 import type { AnyKey } from '../../src/core/key.ts'
 import { keepValue } from '../../src/core/value.ts'
+import { ENTRIES_MAX, Gathering } from './gathering.ts'
 import { firstEndAfter, sliceMsOf, sliceStart } from './slices.ts'
-
-/** Accumulators held at the most: a few megabytes, and no longer to hand on than a batch takes. */
-const ENTRIES_MAX = 16_384
-/** A table with fewer entries says nothing about how often keys come again. */
-const JUDGED_ENTRIES_MIN = 1024
-/** Values an accumulator must stand for, on average, to be worth making. */
-const VALUES_PER_ENTRY_MIN = 1.5
-/** Values that pass one by one before it is tried again. */
-const PASSED_VALUES = 65_536
 
 /** What travels instead of values. */
 export interface PartialSlice<A> {
@@ -79,8 +71,7 @@ class PartialSlicesInstance<T, A> implements OperatorInstance {
   readonly #tables = new Map<number, SliceTable<A>>()
   #entryCount = 0
   #valueCount = 0
-  /** Values that still pass one by one. */
-  #passing = 0
+  readonly #gathering = new Gathering()
   /** What is held leaves before a watermark that lets windows ending at or before this fire. */
   #deadlineMs = Infinity
   // what is leaving
@@ -103,7 +94,7 @@ class PartialSlicesInstance<T, A> implements OperatorInstance {
     let key = select(value) as AnyKey
     if (key === 0) key = 0
     const hash = hashSelected(key)
-    if (this.#passing > 0) return this.#pass(key, timeMs, value as T)
+    if (this.#gathering.passing > 0) return this.#pass(key, timeMs, value as T)
     if (!(timeMs >= this.#sliceStart && timeMs < this.#sliceEnd)) this.#enterSlice(timeMs)
     const { index, accumulators, valueCounts } = this.#table as SliceTable<A>
     const entry = index.find(key, hash, 0)
@@ -132,10 +123,7 @@ class PartialSlicesInstance<T, A> implements OperatorInstance {
   handOn(): boolean {
     // what was on its way when the outputs were full goes first, and is little
     this.#leave(false)
-    if (this.#entryCount >= JUDGED_ENTRIES_MIN) {
-      const savesLittle = this.#valueCount < this.#entryCount * VALUES_PER_ENTRY_MIN
-      if (savesLittle) this.#passing = PASSED_VALUES
-    }
+    this.#gathering.judge(this.#entryCount, this.#valueCount)
     this.#leaving = [...this.#tables.values()]
     this.#leavingEntry = 0
     this.#tables.clear()
@@ -176,7 +164,7 @@ class PartialSlicesInstance<T, A> implements OperatorInstance {
 
   /** One value as a partial result of its own. */
   #pass(key: AnyKey, timeMs: number, value: T): void {
-    this.#passing -= 1
+    this.#gathering.passing -= 1
     const { aggregator, aligned } = this.#options
     this.#context.output.emit({
       key: typeof key === 'object' ? keepValue(key) : key,

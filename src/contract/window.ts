@@ -31,6 +31,8 @@ export interface WindowFunction<in T, out W extends Window> {
    * then need not call it for each record.
    */
   readonly mergesOverlapping?: 'strictly' | 'touching'
+  /** Says that `assign` gives exactly one window for each value. */
+  readonly assignsOne?: boolean
 }
 
 /** Windows that overlap or touch and become one. */
