@@ -3,10 +3,10 @@ import { describe, test } from 'node:test'
 import { exactSnapshots } from '../../support/exact-snapshots.ts'
 
 describe('each retained checkpoint is exactly the state at its position, at full speed', () => {
-  test('in memory, with 100,000 keys', () =>
+  test('in memory, with 20,000 keys', () =>
     exactSnapshots({
       options: { state: 'memory' },
-      keyCount: 100_000,
+      keyCount: 20_000,
       checkpointCount: 10,
       intervalMs: 300,
       threads: 2,

@@ -13,6 +13,9 @@ export interface LargeState {
   readonly found: SharedArrayBuffer
 }
 
+/** Half the default: a cache of binary values takes about twice what it counts, in the heap, outside it and between its blocks. */
+const CACHE_BYTES_MAX = 32 * 1024 * 1024
+
 const VALUE_BYTES = 200
 /** Prime, so that multiples of it come to every key before one comes twice. */
 const STRIDE = 15_485_863
@@ -57,6 +60,7 @@ async function main(keyCount: number, updateCount: number): Promise<void> {
     threads: 2,
     module: new URL(`./large-state-job${extname(import.meta.url)}`, import.meta.url),
     state: 'leveldb',
+    leveldb: { cacheBytesMax: CACHE_BYTES_MAX },
     checkpoints: { directory: directory.path, interval: '30s' },
     restart: { kind: 'none' },
   })
