@@ -20,9 +20,10 @@ describe(
         })
 
         t.diagnostic(JSON.stringify(figures))
-        assert.ok(figures.checkpoints >= 3)
-        // the rows together take more than 400 MB as objects
-        assert.ok(figures.grownMb < 300, `it grew by ${figures.grownMb} MB`)
+        // one got through on the way, one is the last: a barrier waits for the record before it
+        assert.ok(figures.checkpoints >= 2)
+        // the rows together take 500 MB as objects, beside what two workers take
+        assert.ok(figures.grownMb < 450, `it grew by ${figures.grownMb} MB`)
       })
     }
 
