@@ -65,9 +65,9 @@ test('the second of two processes on a directory is refused, and the first goes 
   await until(first, 'a checkpoint', () => newestCheckpoint(here.checkpoints) > 0)
 
   const second = process(t, here, undefined)
-  checkFailed(await second.ended, 'CHECKPOINT_DIRECTORY_IN_USE', /belongs to another running job/)
+  checkFailed(await second.end(), 'CHECKPOINT_DIRECTORY_IN_USE', /belongs to another running job/)
 
-  assert.equal((await first.ended)?.kind, 'finished')
+  assert.equal((await first.end())?.kind, 'finished')
   assert.equal(fenceOf(here.checkpoints), 1)
   checkOutput(here.params.rows, here.params.windows, SIZE)
 })
@@ -92,7 +92,7 @@ for (const moment of ['between checkpoints', 'while it takes a checkpoint'] as c
     const publishedBefore = newestCheckpoint(here.checkpoints)
     const committedBefore = committedByFirst(here)
     stopped.signal('SIGCONT')
-    checkFailed(await stopped.ended, 'FENCED', /fence 2, this one has 1/)
+    checkFailed(await stopped.end(), 'FENCED', /fence 2, this one has 1/)
     assert.deepEqual(committedByFirst(here), committedBefore)
 
     await until(next, 'a later checkpoint', () => {
@@ -100,7 +100,7 @@ for (const moment of ['between checkpoints', 'while it takes a checkpoint'] as c
     })
     await next.kill()
     const last = process(t, here, undefined)
-    assert.equal((await last.ended)?.kind, 'finished', last.log.join('\n'))
+    assert.equal((await last.end())?.kind, 'finished', last.log.join('\n'))
     assert.equal(fenceOf(here.checkpoints), 3)
     checkOutput(here.params.rows, here.params.windows, SIZE)
     for (const directory of [here.params.rows, here.params.windows]) {

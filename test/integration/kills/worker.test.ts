@@ -131,7 +131,7 @@ test('a worker that runs out of memory is replaced', async (t) => {
   )
   t.after(() => life.kill())
 
-  const end = await life.ended
+  const end = await life.end()
 
   assert.equal(end?.kind, 'finished', `${JSON.stringify(end)} ${life.log.join('\n')}`)
   assert.equal(end.restarts, 1)

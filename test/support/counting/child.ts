@@ -1,15 +1,17 @@
 /**
- * The process that is killed: runs the counting job as its parent says, tells what it comes to, and ends with its parent.
+ * The process that is killed: runs a job as its parent says, tells what it comes to, and ends with its parent.
  */
-import { extname } from 'node:path'
 import { isEngineError, start } from '../../../src/index.ts'
 import type { RunOptions } from '../../../src/index.ts'
+import type { Job } from '../../../src/index.ts'
 import type { CountingParams } from './job.ts'
-import counting from './job.ts'
+import { countingModule } from './place.ts'
 
 /** What the child is told: its only message. */
 export interface ChildOrder {
-  readonly params: CountingParams
+  /** Of the job. Default: the counting job's. */
+  readonly module?: string
+  readonly params: CountingParams | { readonly [name: string]: unknown }
   readonly options: Omit<RunOptions, 'signal' | 'logger'>
   readonly threads: number
 }
@@ -27,15 +29,15 @@ const RUNNING_LOOK_MS = 5
 process.on('disconnect', () => process.exit(1))
 process.once('message', (order: ChildOrder) => void main(order))
 
-async function main({ params, options, threads }: ChildOrder): Promise<void> {
+async function main({ params, options, threads, module }: ChildOrder): Promise<void> {
+  const url = module === undefined ? countingModule : new URL(module)
+  const { default: job } = (await import(url.href)) as { readonly default: Job }
   const log = (text: string): void => tell({ kind: 'log', text })
-  const running = start(counting, {
+  const running = start(job, {
     ...options,
     params,
     logger: { info: log, warn: log, error: log },
-    ...(threads === 0
-      ? {}
-      : { threads, module: new URL(`./job${extname(import.meta.url)}`, import.meta.url) }),
+    ...(threads === 0 ? {} : { threads, module: url }),
   })
   const looking = setInterval(() => {
     if (running.status !== 'running') return

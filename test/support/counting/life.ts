@@ -2,8 +2,12 @@
 import { fork } from 'node:child_process'
 import type { ChildProcess } from 'node:child_process'
 import { extname } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import type { ChildMessage, ChildOrder } from './child.ts'
+
+/** On a machine that is busy. */
+const END_MS_MAX = 90_000
 
 const program = fileURLToPath(new URL(`./child${extname(import.meta.url)}`, import.meta.url))
 
@@ -53,6 +57,25 @@ export class Life {
 
   signal(signal: NodeJS.Signals): void {
     this.#child.kill(signal)
+  }
+
+  /** What it said last; fails where it does not end by itself. */
+  async end(): Promise<ChildMessage | undefined> {
+    const abort = new AbortController()
+    const late = sleep(END_MS_MAX, undefined, { signal: abort.signal }).then(async () => {
+      await this.kill()
+      throw new Error(
+        `It did not end; it said ${JSON.stringify(this.#last)} ${this.log.join('\n')}`,
+      )
+    })
+    late.catch(() => {
+      // told to whoever waits below
+    })
+    try {
+      return await Promise.race([this.ended, late])
+    } finally {
+      abort.abort()
+    }
   }
 
   /** Settles when it is gone. */

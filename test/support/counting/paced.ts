@@ -16,13 +16,15 @@ export function paced<T>(source: Source<T>, { recordsPerSecond, recordsMax }: Pa
       const perMs = recordsPerSecond / parallelism / 1000
       const max = recordsMax === undefined ? Infinity : Math.ceil(recordsMax / parallelism)
       const inner = await source.reader(context)
-      const startMs = clock.elapsed()
+      // from the first read on: opening a job may take long
+      let startMs = NaN
       let count = 0
       return {
         open(split): SplitReader {
           const reader = inner.open(split)
           return {
             read(batch, wanted) {
+              if (Number.isNaN(startMs)) startMs = clock.elapsed()
               const allowed = Math.min(max, Math.ceil((clock.elapsed() - startMs) * perMs)) - count
               if (allowed <= 0) {
                 if (count < max) context.availableAt(clock.now() + 5)
