@@ -69,7 +69,15 @@ export class Chain {
 
   static async open(options: ChainOptions): Promise<Chain> {
     const builder = new ChainBuilder(options)
-    await builder.open()
+    try {
+      await builder.open()
+    } catch (error) {
+      for (const { instance } of builder.nodes) {
+        // what kept the chain from being opened is the error to tell
+        await Promise.resolve(instance?.close?.()).catch(() => {})
+      }
+      throw error
+    }
     return new Chain(builder.nodes, builder.outputs, builder.loops())
   }
 

@@ -44,7 +44,13 @@ export async function openSink(
     restored,
     fail: options.fail,
   })
-  for (const committable of restored) await commit(writer, committable)
+  try {
+    for (const committable of restored) await commit(writer, committable)
+  } catch (error) {
+    // the commit's error is the one to tell
+    await Promise.resolve(writer.close?.()).catch(() => {})
+    throw error
+  }
   return new SinkOperator(context, writer, options)
 }
 
