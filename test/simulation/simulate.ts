@@ -24,6 +24,7 @@ import { memory } from '../../state-backends/memory/index.ts'
 import type { Sink } from 'millrace'
 import type { Subtask } from '../../src/runtime/subtask.ts'
 import type { FileSystem } from '../../src/checkpoint/storage/file-system.ts'
+import { BoundsWatch, OpenResources } from './bounds-watch.ts'
 import { FaultPlan } from './faults.ts'
 import type { Fault, Phase, StruckFault } from './faults.ts'
 import { OutputStore } from './output-store.ts'
@@ -70,6 +71,7 @@ interface Savepoint {
 interface SimulatedProcess {
   readonly owner: { isGone: boolean; isFrozen: boolean }
   readonly slots: SimulatedSlot[]
+  readonly resources: OpenResources
   coordinator: JobCoordinator | undefined
   phase: Phase
   /** Some subtask's input has ended. */
@@ -94,6 +96,7 @@ class Simulation {
   readonly #workload: Workload
   readonly #faults: StruckFault[] = []
   readonly #plan: FaultPlan
+  readonly #watch = new BoundsWatch()
   readonly #store: OutputStore
   #process: SimulatedProcess
   /** Processes that were frozen while another took over. */
@@ -168,11 +171,12 @@ class Simulation {
     let idleSteps = 0
     for (;;) {
       world.steps += 1
-      if (this.#store.wrong !== undefined) throw new Error(this.#store.wrong)
+      const wrong = this.#store.wrong ?? this.#watch.broken()
+      if (wrong !== undefined) throw new Error(wrong)
       if (world.steps > STEPS_MAX) throw new Error(`Still not ended after ${STEPS_MAX} steps`)
       const { ended } = this.#process
       if (ended !== undefined) {
-        if (ended.error === undefined) return
+        if (ended.error === undefined) return this.#checkClosed()
         if (!isExpected(ended.error)) throw ended.error
         this.#process = this.#start()
         continue
@@ -195,6 +199,14 @@ class Simulation {
       await world.passTime(nextMs)
       idleSteps = 0
     }
+  }
+
+  /** A job that ended in good order leaves nothing open; a slot that was lost could close nothing. */
+  #checkClosed(): void {
+    const { slots, resources } = this.#process
+    if (slots.some(({ isLost }) => isLost)) return
+    const left = resources.left()
+    if (left !== undefined) throw new Error(`The job has ended and left open: ${left}`)
   }
 
   #describe(): string {
@@ -235,6 +247,7 @@ class Simulation {
     const process: SimulatedProcess = {
       owner: { isGone: false, isFrozen: false },
       slots: [],
+      resources: new OpenResources(),
       coordinator: undefined,
       phase: 'restoring',
       isEnding: false,
@@ -258,7 +271,8 @@ class Simulation {
     const { owner } = process
     const files = world.disk.view((what, run) => world.operation(owner, what, run))
     const graph = makeJob(this.#workload, {
-      sink: (name) => this.#sink(name, owner),
+      sink: (name) => this.#sink(name, process),
+      opened: (kind) => process.resources.open(kind),
       pass: ({ index }) => this.#pass(`The record ${index}`),
       pauseMs: ({ index }) => this.#pauseMs(index),
     }).build(undefined)
@@ -283,12 +297,13 @@ class Simulation {
     const restore: RestoreFrom = isFirst
       ? { kind: 'manifest', manifest: await loadSavepoint(files, this.#origin ?? '') }
       : { kind: 'latest' }
-    const backend = this.#backend(files, owner)
+    const backend = this.#backend(files, process)
     const bells = Array.from({ length: scale.slotCount }, () => new Doorbell(Doorbell.allocate()))
     const bounds = {
       framesInFlightMax: world.random.pick([1, 2, 8]),
       bytesInFlightMax: 1 << 14,
     }
+    this.#watch.begin(bounds.framesInFlightMax)
     const coordinator = new JobCoordinator({
       plan,
       slotCount: scale.slotCount,
@@ -313,6 +328,7 @@ class Simulation {
             overflowBytesMax: this.#workload.noteLength > 0 ? 1 << 23 : 1 << 19,
             snapshotEntriesPerStep: this.#snapshotEntriesPerStep,
             observe: (kind) => observe(process, kind),
+            watchRings: (rings) => this.#watch.watch(rings),
           },
           events,
         )
@@ -355,12 +371,15 @@ class Simulation {
   }
 
   /** Memory, or the leveldb backend with a cache that is far too small. One for the life of the checkpoints. */
-  #backend(files: FileSystem, owner: Owner): StateBackend {
+  #backend(files: FileSystem, { owner, resources }: SimulatedProcess): StateBackend {
     if (!this.#usesDisk) return memory
     const world = this.#world
     return levelBackend({
       bounds: this.#storeBounds,
-      disk: simulatedTableDisk(files, (what, run) => world.operation(owner, what, run)),
+      disk: simulatedTableDisk(files, {
+        turn: (what, run) => world.operation(owner, what, run),
+        opened: () => resources.open('table'),
+      }),
     })
   }
 
@@ -402,13 +421,15 @@ class Simulation {
     throw new Error(`${what} is refused this time`)
   }
 
-  #sink(name: string, owner: Owner): Sink<OutputRow> {
+  #sink(name: string, { owner, resources }: SimulatedProcess): Sink<OutputRow> {
     const world = this.#world
     return {
       type: 'simulated',
       open: ({ attempt, subtaskIndex }) => {
         let rows: OutputRow[] = []
+        const closed = resources.open('sink')
         return {
+          close: async () => closed(),
           write: (row) => {
             this.#pass(`The row ${String(row)}`)
             rows.push(row as OutputRow)

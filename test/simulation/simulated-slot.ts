@@ -28,6 +28,8 @@ export interface SimulatedSlotOptions {
   /** Less than would be held back if `emit` were not stopped in time. */
   readonly overflowBytesMax: number
   readonly snapshotEntriesPerStep: number
+  /** Sees the memory of an attempt's rings. */
+  readonly watchRings: (rings: ReadonlyMap<string, SharedArrayBuffer>) => void
   /** Sees the kind of every message, for the table of faults and phases. */
   readonly observe: (kind: string) => void
 }
@@ -36,6 +38,7 @@ export class SimulatedSlot implements SlotLink {
   readonly owner: Mutable<Owner> = { isGone: false, isFrozen: false }
   readonly #both: Owner
   readonly slot: Slot
+  isLost = false
   readonly #options: SimulatedSlotOptions
   readonly #link: SlotLinkEvents
   readonly #commands: SlotCommand[] = []
@@ -70,6 +73,7 @@ export class SimulatedSlot implements SlotLink {
   send(command: SlotCommand): void {
     if (this.owner.isGone) return
     this.#options.observe(command.kind)
+    if (command.kind === 'deploy') this.#options.watchRings(command.rings)
     this.#commands.push(command)
     this.#later(`command ${command.kind}`, () => {
       const next = this.#commands.shift()
@@ -84,6 +88,7 @@ export class SimulatedSlot implements SlotLink {
 
   /** The thread dies. */
   lose(): void {
+    this.isLost = true
     this.owner.isGone = true
     const { world, process, slotIndex } = this.#options
     world.later(process, `slot ${slotIndex} lost`, () =>

@@ -21,9 +21,22 @@ type Change = readonly [key: Uint8Array, value: Uint8Array | null]
 
 const LIST = 'segments'
 
-export function simulatedTableDisk(files: FileSystem, turn: Turn): TableDisk {
+export interface SimulatedTableOptions {
+  readonly turn: Turn
+  /** A table was opened; the answer is called when it is closed. */
+  readonly opened: () => () => void
+}
+
+export function simulatedTableDisk(
+  files: FileSystem,
+  { turn, opened }: SimulatedTableOptions,
+): TableDisk {
   return {
-    open: (directory) => SimulatedTable.open(directory, files, turn),
+    async open(directory) {
+      const table = await SimulatedTable.open(directory, files, turn)
+      table.onClose = opened()
+      return table
+    },
     makeDirectory: (path) => files.makeDirectory(path),
     remove: (path) => files.remove(path),
   }
@@ -38,6 +51,7 @@ class SimulatedTable implements DiskTable {
   /** Changes that are in no segment yet. */
   #changes: Change[] = []
   #isWriting = false
+  onClose: () => void = () => {}
 
   private constructor(directory: string, files: FileSystem, turn: Turn) {
     this.#directory = directory
@@ -120,7 +134,9 @@ class SimulatedTable implements DiskTable {
     ]
   }
 
-  async close(): Promise<void> {}
+  async close(): Promise<void> {
+    this.onClose()
+  }
 
   #apply(key: Buffer, value: Uint8Array | null): void {
     const name = key.toString('latin1')

@@ -127,6 +127,8 @@ export interface JobParts {
   readonly sink: (name: string) => Sink<OutputRow>
   /** Sees every record at its source, and may throw. */
   readonly pass: (event: SimulatedEvent) => void
+  /** A reader or split was opened; the answer is called when it is closed. */
+  readonly opened: (kind: string) => () => void
   /** How long the source has nothing, asked before each batch; 0: it has something. */
   readonly pauseMs: (nextEvent: SimulatedEvent) => number
 }
@@ -450,7 +452,7 @@ function sessionReference(workload: Workload): OutputRow[] {
 /** The events in `splitCount` splits by residue, in batches cut at fixed places. */
 function scriptedSource(
   { events, batchCount, splitCount }: Workload,
-  { pauseMs }: JobParts,
+  { pauseMs, opened }: JobParts,
 ): Source<SimulatedEvent> {
   return {
     type: 'scripted',
@@ -466,9 +468,11 @@ function scriptedSource(
       },
     }),
     reader: (context) => ({
+      close: opened('reader'),
       open(split) {
         const own = events.filter(({ index }) => index % splitCount === split.data)
         let next = split.position as number
+        const close = opened('split')
         return {
           read(batch) {
             if (next >= own.length) return 'ended'
@@ -486,6 +490,7 @@ function scriptedSource(
             return 'records'
           },
           position: () => next,
+          close,
         }
       },
     }),
