@@ -10,8 +10,11 @@
  *  - `./other.js` finds `./other.ts` where there is no `./other.js`, as the compiler has it.
  */
 import { existsSync } from 'node:fs'
+import { createRequire } from 'node:module'
 import { fileURLToPath } from 'node:url'
-import { transformSync } from '@swc/wasm-typescript'
+import type * as SwcTypeScript from '@swc/wasm-typescript'
+
+const require = createRequire(import.meta.url)
 
 /** The file from which the engine's own name is looked up, if `specifier` is an entry point of the engine. */
 export function parentOf(specifier: string): string | undefined {
@@ -36,6 +39,8 @@ export function isTypeScript(url: string): boolean {
 /** TypeScript without its types; every character that stays keeps its line and column. */
 export function eraseTypes(source: string, url: string): string {
   const filename = fileURLToPath(url)
+  // loaded where there are types to erase only: compiling it takes longer than starting a thread
+  const { transformSync } = require('@swc/wasm-typescript') as typeof SwcTypeScript
   try {
     const { code } = transformSync(source, { mode: 'strip-only', filename })
     return `${code}\n//# sourceURL=${url}`
