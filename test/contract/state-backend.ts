@@ -26,6 +26,8 @@ import { TestSnapshotStorage } from '../support/snapshot-storage.ts'
 import { StateModel, assertSameState } from '../support/state-model.ts'
 
 const maxParallelism = 16
+/** Random lives of each backend; `STATE_LIVES=<n>` for more. */
+const LIVES = Number(process.env['STATE_LIVES'] ?? 5)
 const states: readonly CellState[] = [
   { name: 'value', kind: 'value', layout: 'key' },
   { name: 'list', kind: 'list', layout: 'page' },
@@ -406,7 +408,7 @@ export function stateBackendSuite(name: string, makeBackend: () => StateBackend)
     const seedGiven = process.env['STATE_SEED']
     const seeds =
       seedGiven === undefined
-        ? Array.from({ length: 12 }, () => Math.floor(Math.random() * 2 ** 31))
+        ? Array.from({ length: LIVES }, () => Math.floor(Math.random() * 2 ** 31))
         : [Number(seedGiven)]
     for (const seed of seeds) {
       it(`agrees with the model over a random life (STATE_SEED=${seed})`, async () => {
