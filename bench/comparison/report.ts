@@ -1,0 +1,120 @@
+/** Contests as a Markdown table and as an SVG plot. Pure. */
+import type { Contest, Spread } from './contest.ts'
+import { ratiosOf, spreadOf, speedsOf } from './contest.ts'
+
+export interface Report {
+  readonly title: string
+  /** Machine, versions, date: what a reader needs to judge the figures. One line each. */
+  readonly notes: readonly string[]
+  readonly engines: readonly string[]
+  readonly contests: readonly Contest[]
+  /** The plot's file name, as the document refers to it. */
+  readonly plot: string
+}
+
+/** The document. Ratios are medians over the rounds, with the least and the most in brackets. */
+export function markdownOf({ title, notes, engines, contests, plot }: Report): string {
+  const [own, ...others] = engines as [string, ...string[]]
+  const header = [
+    'query',
+    `${own} M events/s`,
+    ...others.flatMap((other) => [`${other} M events/s`, `${own} / ${other}`]),
+    `${own} CPU µs an event`,
+    'peak MB',
+  ]
+  const rows = contests.map((contest) => [
+    contest.title,
+    millions(speedsOf(contest, own)),
+    ...others.flatMap((other) =>
+      contest.outcomes.has(other)
+        ? [millions(speedsOf(contest, other)), bracketed(ratiosOf(contest, own, other), 2)]
+        : ['', ''],
+    ),
+    cpuText(contest, own),
+    engines.map((engine) => memoryText(contest, engine)).join(' / '),
+  ])
+  const lines = [header, header.map(() => '---'), ...rows].map((row) => `| ${row.join(' | ')} |`)
+  return [
+    `# ${title}`,
+    '',
+    ...notes.map((note) => `- ${note}`),
+    '',
+    ...lines,
+    '',
+    `![${title}](${plot})`,
+    '',
+  ].join('\n')
+}
+
+const BAR_HEIGHT = 14
+const BAR_WIDTH_MAX = 520
+const LABEL_WIDTH = 190
+const GROUP_GAP = 12
+const PAGE_WIDTH = LABEL_WIDTH + BAR_WIDTH_MAX + 90
+const COLOURS = ['#2563eb', '#d97706', '#059669', '#9333ea', '#64748b']
+
+/** Speeds as bars: a group for each contest, a bar for each engine, from its least to its most drawn as a line. */
+export function svgOf({ title, engines, contests }: Report): string {
+  const highest = Math.max(
+    ...contests.flatMap((contest) =>
+      present(contest, engines).map((engine) => speedsOf(contest, engine).most),
+    ),
+  )
+  const scale = BAR_WIDTH_MAX / highest
+  const parts: string[] = []
+  let y = 34
+  for (const contest of contests) {
+    parts.push(text(8, y + 11, contest.title))
+    for (const engine of present(contest, engines)) {
+      const { median, least, most } = speedsOf(contest, engine)
+      const colour = COLOURS[engines.indexOf(engine) % COLOURS.length] as string
+      const middle = y + BAR_HEIGHT / 2 - 1
+      parts.push(
+        `<rect x="${LABEL_WIDTH}" y="${y}" width="${(median * scale).toFixed(1)}" height="${BAR_HEIGHT - 2}" fill="${colour}"/>`,
+        `<path d="M${(LABEL_WIDTH + least * scale).toFixed(1)} ${middle}H${(LABEL_WIDTH + most * scale).toFixed(1)}" stroke="#111" stroke-width="1.5"/>`,
+        text(LABEL_WIDTH + most * scale + 6, y + 11, `${engine} ${(median / 1e6).toFixed(2)} M/s`),
+      )
+      y += BAR_HEIGHT
+    }
+    y += GROUP_GAP
+  }
+  return [
+    `<svg xmlns="http://www.w3.org/2000/svg" width="${PAGE_WIDTH + 60}" height="${y}" font-family="sans-serif" font-size="11">`,
+    `<rect width="100%" height="100%" fill="#fff"/>`,
+    text(8, 18, title),
+    ...parts,
+    '</svg>',
+    '',
+  ].join('\n')
+}
+
+function present(contest: Contest, engines: readonly string[]): string[] {
+  return engines.filter((engine) => contest.outcomes.has(engine))
+}
+
+function text(x: number, y: number, content: string): string {
+  const escaped = content.replaceAll('&', '&amp;').replaceAll('<', '&lt;')
+  return `<text x="${x.toFixed(1)}" y="${y}">${escaped}</text>`
+}
+
+function millions({ median, least, most }: Spread): string {
+  return bracketed({ median: median / 1e6, least: least / 1e6, most: most / 1e6 }, 2)
+}
+
+function bracketed({ median, least, most }: Spread, digits: number): string {
+  return `${median.toFixed(digits)} (${least.toFixed(digits)}–${most.toFixed(digits)})`
+}
+
+function cpuText({ outcomes }: Contest, engine: string): string {
+  const each = (outcomes.get(engine) ?? []).flatMap(({ cpuSeconds, seconds, eventsPerSecond }) =>
+    cpuSeconds === undefined ? [] : [(cpuSeconds * 1e6) / (seconds * eventsPerSecond)],
+  )
+  return each.length === 0 ? '' : spreadOf(each).median.toFixed(2)
+}
+
+function memoryText({ outcomes }: Contest, engine: string): string {
+  const each = (outcomes.get(engine) ?? []).flatMap(({ maxRssMb }) =>
+    maxRssMb === undefined ? [] : [maxRssMb],
+  )
+  return each.length === 0 ? '–' : spreadOf(each).median.toFixed(0)
+}
