@@ -653,6 +653,8 @@ export class JobCoordinator {
     if (this.#isClosing) return
     let latest: RestorePlan | undefined
     try {
+      // what failed may be the work of another owner, and what would be restored is that one's now
+      await this.#options.store.checkOwner()
       latest = await this.#recover(await this.#latest(), regions)
     } catch (cause) {
       const error = toEngineError(cause)
@@ -784,10 +786,11 @@ export class JobCoordinator {
   /** Closes everything and settles `finished`. Called once with effect. */
   async #end(
     status: 'finished' | 'stopped' | 'failed',
-    error: EngineError | undefined,
+    cause: EngineError | undefined,
   ): Promise<void> {
     if (isOver(this.#status) || this.#isClosing) return
     this.#isClosing = true
+    const error = cause === undefined ? undefined : await this.#orFenced(cause)
     const parts = [
       this.#checkpoints,
       ...this.#slots,
@@ -798,9 +801,9 @@ export class JobCoordinator {
     for (const part of parts) {
       try {
         await part?.close()
-      } catch (cause) {
+      } catch (failure) {
         // the job is over all the same; what was left behind is removed by the next start
-        this.#options.logger.warn(`Closing failed: ${toEngineError(cause).message}`)
+        this.#options.logger.warn(`Closing failed: ${toEngineError(failure).message}`)
       }
     }
     this.#move(status)
@@ -821,6 +824,20 @@ export class JobCoordinator {
       ...this.figures.totals(),
       ...(this.#savepoint === undefined ? {} : { savepoint: this.#savepoint }),
     })
+  }
+
+  /** What became of a job that another owner has superseded follows from that, whatever failed first. */
+  async #orFenced(error: EngineError): Promise<EngineError> {
+    if (error.code === 'FENCED' || error.code === 'JOB_CANCELLED') return error
+    try {
+      await this.#options.store.checkOwner()
+      return error
+    } catch (cause) {
+      const known = toEngineError(cause)
+      // that it cannot be known who the owner is, is no better reason
+      if (known.code !== 'FENCED') return error
+      return new EngineError('FENCED', known.message, { cause: error })
+    }
   }
 
   #move(to: JobStatus): void {
