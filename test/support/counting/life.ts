@@ -1,8 +1,8 @@
 /** One life of the process that is killed, seen from the test. */
+import assert from 'node:assert/strict'
 import { fork } from 'node:child_process'
 import type { ChildProcess } from 'node:child_process'
 import { extname } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import type { ChildMessage, ChildOrder } from './child.ts'
 
@@ -61,21 +61,15 @@ export class Life {
 
   /** What it said last; fails where it does not end by itself. */
   async end(): Promise<ChildMessage | undefined> {
-    const abort = new AbortController()
-    const late = sleep(END_MS_MAX, undefined, { signal: abort.signal }).then(async () => {
-      await this.kill()
-      throw new Error(
-        `It did not end; it said ${JSON.stringify(this.#last)} ${this.log.join('\n')}`,
-      )
-    })
-    late.catch(() => {
-      // told to whoever waits below
-    })
-    try {
-      return await Promise.race([this.ended, late])
-    } finally {
-      abort.abort()
-    }
+    let isLate = false
+    const timer = setTimeout(() => {
+      isLate = true
+      this.signal('SIGKILL')
+    }, END_MS_MAX)
+    const last = await this.ended
+    clearTimeout(timer)
+    assert(!isLate, `It did not end; it said ${JSON.stringify(last)} ${this.log.join('\n')}`)
+    return last
   }
 
   /** Settles when it is gone. */
