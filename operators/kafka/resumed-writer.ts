@@ -11,7 +11,8 @@
  * Invariants
  *  - Markers of a subtask are written in the order of their epochs: the broker keeps the one that was written last.
  *  - An epoch is durable only when all before it are.
- *  - A barrier ends an epoch only if an id is ready for the next one; else the checkpoint is declined and the epoch goes on.
+ *  - A barrier ends an epoch only if an id is ready for the next one, a savepoint's if also for the one after; else it is declined and
+ *    the epoch goes on.
  *  - An epoch without records has no transaction, unless the marker is so old that the broker may forget it.
  */
 import type {
@@ -102,7 +103,6 @@ class ResumedWriter<T> implements SinkWriter {
       ids: Array.from({ length: poolSize }, (_, index) =>
         transactionalIdOf(this.#context, { subtaskIndex, index }),
       ),
-      fail: (error) => this.#records.fail(error),
     })
     const { topic } = this.#options
     if (typeof topic === 'string') await this.#records.loadTopic(topic)
@@ -116,13 +116,14 @@ class ResumedWriter<T> implements SinkWriter {
     return this.#records.hasRoom()
   }
 
-  prepare(checkpointId: number): PreparedEpoch {
+  prepare(checkpointId: number, kind: 'checkpoint' | 'savepoint'): PreparedEpoch {
     const { failure } = this.#records
     if (failure !== undefined) throw failure
     const now = this.#context.clock.now()
     const isMarkerDue = now - this.#markedMs >= markerRefreshMs
     if (this.#records.epoch.isEmpty && !isMarkerDue) return { durable: this.#durable }
-    const idsNeeded = this.#records.epoch.isEmpty ? 2 : 1
+    // after a savepoint there is one for the checkpoint that commits it
+    const idsNeeded = (this.#records.epoch.isEmpty ? 2 : 1) + (kind === 'savepoint' ? 1 : 0)
     if (this.#ready.readyCount < idsNeeded) return { durable: Promise.reject(this.#usedUp()) }
     this.#records.begin()
     this.#markedMs = now
@@ -163,7 +164,8 @@ class ResumedWriter<T> implements SinkWriter {
     const next = await retrying(this.#context, () =>
       this.#client.endTransaction(transaction, 'commit'),
     )
-    this.#ready.release(transaction.transactionalId, next)
+    // confirmed when the id is ready again, so that confirmed epochs never keep a checkpoint from ids
+    await this.#ready.release(transaction.transactionalId, next)
   }
 
   /** Has the transaction aborted that no checkpoint names, so that it holds up no reader. The others are ended by the next run. */
@@ -194,10 +196,11 @@ class ResumedWriter<T> implements SinkWriter {
   }
 
   #usedUp(): EngineError {
+    const { jobName: job, operatorUid, subtaskIndex } = this.#context
     return new EngineError(
       'CHECKPOINT_FAILED',
       `All ${this.#settings.poolSize} transactional ids of the Kafka sink are in use: so many epochs wait to be committed. Commits are slow, ` +
         `checkpoints or savepoints follow each other without one that completes; take savepoints less often, or raise poolSize`,
-    )
+    ).at({ job, operatorUid, subtaskIndex })
   }
 }

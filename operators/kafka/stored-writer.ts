@@ -27,7 +27,6 @@ import type { Compression } from './compression.ts'
 import type { ProduceQueue } from './produce-queue.ts'
 import { StoredOutput } from './stored-output.ts'
 import { TransactionPool } from './transaction-pool.ts'
-import { setTimeout as sleep } from 'node:timers/promises'
 
 export async function openStoredWriter<T>(
   context: SinkContext,
@@ -38,15 +37,13 @@ export async function openStoredWriter<T>(
   const output = new StoredOutput(context, client)
   try {
     const { subtaskIndex } = context
-    let writer: StoredWriter<T> | undefined
     const pool = await TransactionPool.open({
       context,
       client,
       timeoutMs: settings.timeoutMs,
       ids: [transactionalIdOf(context, { subtaskIndex, index: 0 })],
-      fail: (error) => writer?.fail(error),
     })
-    writer = new StoredWriter({ context, options, settings, client, output, pool })
+    const writer = new StoredWriter({ context, options, settings, client, output, pool })
     await writer.open()
     return writer
   } catch (error) {
@@ -89,10 +86,6 @@ class StoredWriter<T> implements SinkWriter {
     if (typeof topic === 'string') await this.#records.loadTopic(topic)
   }
 
-  fail(error: EngineError): void {
-    this.#records.fail(error)
-  }
-
   write(value: T, timestampMs: number): void {
     this.#records.write(value, timestampMs)
     const { storedBytesMax } = this.#parts.settings
@@ -125,16 +118,12 @@ class StoredWriter<T> implements SinkWriter {
   }
 
   async commit({ data }: Committable): Promise<void> {
-    const { context, pool, output } = this.#parts
+    const { pool, output } = this.#parts
     const epoch = toKafkaEpoch(data)
     assert(epoch.kind === 'stored', 'A writer commits what it has prepared')
-    let identity = pool.take()
-    while (identity === undefined) {
-      // the id comes back from its last transaction in a moment
-      await sleep(5, undefined, { signal: context.signal })
-      identity = pool.take()
-    }
-    pool.release(identity.transactionalId, await output.write(epoch, identity))
+    const identity = pool.take()
+    assert(identity !== undefined, 'Commits come one after the other')
+    await pool.release(identity.transactionalId, await output.write(epoch, identity))
   }
 
   async close(): Promise<void> {

@@ -7,8 +7,6 @@
  *  - Ids are handed out in turn.
  */
 import type { SinkContext } from '../../src/contract/sink.ts'
-import { toEngineError } from '../../src/core/errors.ts'
-import type { EngineError } from '../../src/core/errors.ts'
 import type { ProducerIdentity, TransactionalClient, TransactionIdentity } from './kafka-client.ts'
 import { retrying } from './retrying.ts'
 
@@ -17,7 +15,6 @@ export interface TransactionPoolOptions {
   readonly client: TransactionalClient
   readonly ids: readonly string[]
   readonly timeoutMs: number
-  readonly fail: (error: EngineError) => void
 }
 
 export class TransactionPool {
@@ -43,18 +40,13 @@ export class TransactionPool {
     return this.#ready.shift()
   }
 
-  /** Its transaction was ended; `next` is what the broker answered. */
-  release(transactionalId: string, next: ProducerIdentity | undefined): void {
-    if (next !== undefined) {
-      this.#ready.push({ transactionalId, ...next })
-      return
-    }
-    this.#renew(transactionalId).then(
-      (identity) => this.#ready.push(identity),
-      (error: unknown) => {
-        if (!this.#options.context.signal.aborted) this.#options.fail(toEngineError(error))
-      },
-    )
+  /**
+   * Its transaction was ended; `next` is what the broker answered. Settles when the id is ready: at once, or when the broker has given
+   * it a new identity.
+   */
+  async release(transactionalId: string, next: ProducerIdentity | undefined): Promise<void> {
+    const identity = next === undefined ? undefined : { transactionalId, ...next }
+    this.#ready.push(identity ?? (await this.#renew(transactionalId)))
   }
 
   async #renew(transactionalId: string): Promise<TransactionIdentity> {

@@ -73,8 +73,11 @@ export interface SinkWriter {
   write(value: unknown, timestampMs: number): void
   /** False while as much is under way as the sink allows; `mailbox` wakes it. Default: true. */
   hasRoom?(): boolean
-  /** Ends the epoch at a barrier. */
-  prepare?(checkpointId: number): PreparedEpoch
+  /**
+   * Ends the epoch at a barrier. What is prepared for a savepoint is committed with the next checkpoint. A
+   * rejected `durable` declines the checkpoint.
+   */
+  prepare?(checkpointId: number, kind: 'checkpoint' | 'savepoint'): PreparedEpoch
   /** Makes an epoch visible. Idempotent; retried with the job if it rejects. */
   commit?(committable: Committable): Promise<void>
   /** After all subtasks have committed what a restore left: removes what former runs staged and no checkpoint names. */

@@ -12,7 +12,7 @@
  *
  * Invariants
  *  - At most one is between 1 and 3.
- *  - No checkpoint before n goes while commits of n are unconfirmed, and none is begun by itself.
+ *  - No checkpoint before n goes while commits of n are unconfirmed, and none is begun.
  *  - While subtasks are restarted none is begun, and one that was under way is given up or, if it was being published, done.
  */
 import type { CheckpointMark } from '../checkpoint/alignment.ts'
@@ -239,6 +239,11 @@ export class CheckpointCoordinator {
     directory: string | undefined,
   ): Promise<CompletedCheckpoint> {
     while (this.#current !== undefined) await this.#settled()
+    if (kind === 'checkpoint' && this.#confirmation !== undefined) {
+      // what sinks hold open for unconfirmed checkpoints is bounded; why it is not confirmed is told elsewhere
+      await this.#confirmation.done.promise.catch(() => {})
+      return this.#request(kind, directory)
+    }
     const taking = this.#take(kind, directory)
     this.#current = taking
     try {

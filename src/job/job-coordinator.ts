@@ -298,18 +298,23 @@ export class JobCoordinator {
    */
   async #recover(from: RestoreFrom, regions: readonly Region[]): Promise<RestorePlan | undefined> {
     const { store, claim = false } = this.#options
+    const later: Manifest[] = []
     for (;;) {
       const plan = await this.#chooseRestore(from)
       if (claim && plan !== undefined) await store.takeLineage(plan.manifest.lineage)
-      const outcomes = await this.#sinks.examine(plan?.manifest)
+      const outcomes = await this.#sinks.examine(plan?.manifest, later)
       const lost = plan === undefined ? [] : await this.#lostOutput(plan, from, outcomes, regions)
-      if (lost === undefined) continue
+      if (lost === undefined) {
+        if (plan !== undefined) later.push(plan.manifest)
+        continue
+      }
       await this.#chooseLineage(plan, from, regions)
       try {
         await this.#sinks.settle(plan?.manifest, {
           lineage: this.#lineage,
           regions: new Set(regions.map(({ index }) => index)),
           lost,
+          later,
         })
         return plan
       } catch (error) {

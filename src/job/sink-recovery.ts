@@ -66,11 +66,17 @@ export class SinkRecovery {
     return this.#sinks.some(({ uid }) => uid === operatorUid)
   }
 
-  /** What became of the output of every sink that the checkpoint covers and that was not confirmed. */
-  async examine(manifest: Manifest | undefined): Promise<SinkOutcome[]> {
+  /**
+   * What became of the output of every sink that the checkpoint covers and that was not confirmed. `later`: checkpoints after it that
+   * were given up.
+   */
+  async examine(
+    manifest: Manifest | undefined,
+    later: readonly Manifest[],
+  ): Promise<SinkOutcome[]> {
     const all = await Promise.all(
       this.#sinks.map(async ({ uid, coordinator }) => {
-        const outcomes = await this.#of(uid, coordinator.examine(epochsOf(manifest, uid)))
+        const outcomes = await this.#of(uid, coordinator.examine(epochsOf(manifest, uid, later)))
         return outcomes.map((outcome) => ({ operatorUid: uid, ...outcome }))
       }),
     )
@@ -84,6 +90,7 @@ export class SinkRecovery {
       readonly lineage: string
       readonly regions: ReadonlySet<number>
       readonly lost: readonly SinkOutcome[]
+      readonly later: readonly Manifest[]
     },
   ): Promise<void> {
     const { store, logger } = this.#options
@@ -95,7 +102,7 @@ export class SinkRecovery {
     }
     await Promise.all(
       sinks.map(({ uid, coordinator }) => {
-        const epochs = epochsOf(manifest, uid).filter(
+        const epochs = epochsOf(manifest, uid, plan.later).filter(
           (epoch) =>
             !plan.lost.some(
               (lost) =>
@@ -123,8 +130,22 @@ export class SinkRecovery {
   }
 }
 
-/** The unconfirmed epochs of a sink, of one former subtask after the other. */
-function epochsOf(manifest: Manifest | undefined, operatorUid: string): RestoredEpoch[] {
+/**
+ * The unconfirmed epochs of a sink, of one former subtask after the other. What was unconfirmed at a checkpoint and is not named by a
+ * later one was confirmed in between.
+ */
+function epochsOf(
+  manifest: Manifest | undefined,
+  operatorUid: string,
+  later: readonly Manifest[],
+): RestoredEpoch[] {
+  const named = later.map((each) => new Set(namedEpochs(each, operatorUid).map(nameOf)))
+  return namedEpochs(manifest, operatorUid).filter((epoch) =>
+    named.every((names) => names.has(nameOf(epoch))),
+  )
+}
+
+function namedEpochs(manifest: Manifest | undefined, operatorUid: string): RestoredEpoch[] {
   const operator = manifest?.operators.find(({ uid }) => uid === operatorUid)
   return (operator?.subtasks ?? []).flatMap((subtask) =>
     (decodeItems(subtask.items) as readonly Committable[]).map((committable) => ({
@@ -132,4 +153,8 @@ function epochsOf(manifest: Manifest | undefined, operatorUid: string): Restored
       ...committable,
     })),
   )
+}
+
+function nameOf({ subtaskIndex, checkpointId }: RestoredEpoch): string {
+  return `${subtaskIndex}/${checkpointId}`
 }

@@ -90,8 +90,8 @@ class SinkOperator implements OperatorInstance {
     return this.#writer.hasRoom?.() ?? true
   }
 
-  snapshot({ checkpointId }: SnapshotPoint): OperatorSnapshot {
-    const { committable, durable } = this.#writer.prepare?.(checkpointId) ?? {}
+  snapshot({ checkpointId, kind }: SnapshotPoint): OperatorSnapshot {
+    const { committable, durable } = this.#writer.prepare?.(checkpointId, kind) ?? {}
     if (committable !== undefined) this.#pending.push({ checkpointId, data: committable })
     const items = [...this.#pending]
     return durable === undefined ? { items } : { items, durable, isCompletedLater: true }

@@ -310,9 +310,9 @@ function sinkOf(options: ChildOptions, topic: string, points: Points): Sink<stri
       return {
         write: (value, timestampMs) => writer.write(value, timestampMs),
         hasRoom: () => writer.hasRoom?.() ?? true,
-        prepare(checkpointId) {
+        prepare(checkpointId, kind) {
           points.at('before flush')
-          const prepared = writer.prepare?.(checkpointId) ?? {}
+          const prepared = writer.prepare?.(checkpointId, kind) ?? {}
           const durable = prepared.durable?.then(() => points.at('snapshot'))
           return durable === undefined ? prepared : { ...prepared, durable }
         },

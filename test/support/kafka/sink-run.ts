@@ -61,7 +61,7 @@ export class SinkRun<T> {
   }
 
   prepareNow(): PreparedEpoch {
-    return this.#open.prepare?.(++this.#checkpointId) ?? {}
+    return this.#open.prepare?.(++this.#checkpointId, 'checkpoint') ?? {}
   }
 
   /** Settles when the epoch is durable. */

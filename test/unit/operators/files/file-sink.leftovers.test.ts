@@ -16,7 +16,7 @@ function open(directory: string, whose: Whose): Promise<SinkWriter> {
 }
 
 async function prepared(writer: SinkWriter, checkpointId: number): Promise<Committable> {
-  const epoch = writer.prepare?.(checkpointId)
+  const epoch = writer.prepare?.(checkpointId, 'checkpoint')
   await epoch?.durable
   return { checkpointId, data: epoch?.committable }
 }

@@ -32,7 +32,7 @@ function write(writer: SinkWriter, ...values: readonly string[]): void {
 
 /** Prepares an epoch, waits until it would survive a crash, and answers its committable as a checkpoint would hold it. */
 async function prepared(writer: SinkWriter, checkpointId: number): Promise<Committable> {
-  const epoch = writer.prepare?.(checkpointId)
+  const epoch = writer.prepare?.(checkpointId, 'checkpoint')
   await epoch?.durable
   assert.ok(epoch?.committable)
   checkValue(epoch.committable)
@@ -73,13 +73,13 @@ test('records become visible when their checkpoint is committed, and not before'
 test('an epoch without records makes no file and nothing to commit', async (t) => {
   const directory = await temporaryDirectory(t)
   const writer = await open(directory, new FakeSinkContext({ attempt: 'r1' }))
-  const epoch = writer.prepare?.(1)
+  const epoch = writer.prepare?.(1, 'checkpoint')
   await epoch?.durable
   assert.equal(epoch?.committable, undefined)
 
   write(writer, 'a')
   await writer.commit?.(await prepared(writer, 2))
-  assert.equal(writer.prepare?.(3).committable, undefined)
+  assert.equal(writer.prepare?.(3, 'checkpoint').committable, undefined)
   assert.deepEqual(await readdir(directory), ['part-out-0000000000000002-00000-00000-r1.txt'])
 })
 
@@ -336,7 +336,7 @@ test('a directory that is removed under the sink is an error, and nothing is sai
   await mkdir(join(parent, 'elsewhere'))
 
   write(writer, 'a')
-  await assert.rejects(async () => writer.prepare?.(1).durable, {
+  await assert.rejects(async () => writer.prepare?.(1, 'checkpoint').durable, {
     code: 'SINK_FAILED',
     message: new RegExp(`${directory}/\\.part-job\\.out\\.r1\\.0\\.0: ENOENT`),
   })
