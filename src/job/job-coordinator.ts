@@ -193,7 +193,10 @@ export class JobCoordinator {
         this.figures.onCheckpoint(checkpoint)
         for (const listener of this.#completedListeners) listener(checkpoint)
       },
-      onFailed: (error) => logger.warn(error.message),
+      onFailed: (error) => {
+        this.figures.onCheckpointFailed()
+        logger.warn(error.message)
+      },
       onFatal: (error) => {
         if (error.retryable) this.#failAll(error)
         else void this.#end('failed', error)

@@ -36,6 +36,7 @@ export interface JobReport {
   readonly lastCheckpoint: CheckpointReport | null
   readonly lastSavepoint: (CheckpointReport & { readonly path: string }) | null
   readonly checkpointCount: number
+  readonly checkpointFailureCount: number
   readonly restartCount: number
   readonly lastFailure: { readonly message: string; readonly atMs: number } | null
   readonly recordsRead: number

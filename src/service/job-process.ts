@@ -92,6 +92,7 @@ export class JobProcess implements ControlledJob {
           ? null
           : { ...checkpointReport(lastSavepoint), path: lastSavepoint.path ?? '' },
       checkpointCount: figures?.checkpoints ?? 0,
+      checkpointFailureCount: figures?.checkpointFailures ?? 0,
       restartCount: figures?.restarts ?? 0,
       lastFailure: figures?.lastFailure ?? null,
       recordsRead: totals?.recordsRead ?? 0,
