@@ -184,7 +184,7 @@ function put(
   source: string,
 ): void {
   if (setting.schema.safeParse(value).success) values.set(setting.key, { value, source })
-  else mistakes.push(`${source}: ${show(value)} is not ${setting.expected}`)
+  else mistakes.push(`${source}: ${shown(setting, value)} is not ${setting.expected}`)
 }
 
 function putParams(
@@ -208,6 +208,7 @@ function fromText({ schema, placeholder }: Setting, text: string): unknown {
     const isTrue = text === 'true' || text === '1'
     return isTrue || (text === 'false' || text === '0' ? false : text)
   }
+  // not all that is made of digits is a number: a token
   if (schema.safeParse(text).success || !/^-?\d+(\.\d+)?$/.test(text)) return text
   return Number(text)
 }
@@ -216,6 +217,10 @@ function fromText({ schema, placeholder }: Setting, text: string): unknown {
 function isWord(key: string, value: unknown): boolean {
   if (key === 'from') return value === 'latest' || value === 'none'
   return key === 'checkpoints.directory' && value === 'none'
+}
+
+function shown({ isSecret }: Setting, value: unknown): string {
+  return isSecret ? 'the value given' : show(value)
 }
 
 function show(value: unknown): string {
@@ -265,8 +270,10 @@ function wrongValue(
   if (path.length === 0) return `it must be a mapping of options, but is ${show(document)}`
   const name = path.join('.')
   const value = valueAt(document, name)
-  if (setting !== undefined) return `${name}: ${show(value)} is not ${setting.expected}`
-  if (name === PARAMS_KEY) return `${name}: ${show(value)} is not a mapping of parameters`
+  if (setting !== undefined) return `${name}: ${shown(setting, value)} is not ${setting.expected}`
+  if (name === PARAMS_KEY) {
+    return `${name}: ${Array.isArray(value) ? 'a list' : `a ${typeof value}`} is not a mapping of parameters`
+  }
   const fields = settings.filter(({ key }) => key.startsWith(`${name}.`))
   const names = fields.map(({ key }) => key.slice(name.length + 1)).join(', ')
   return `${name}: ${show(value)} is not a mapping of ${names}`

@@ -9,6 +9,7 @@ export const EXIT = {
   job: 3,
   control: 4,
   cancelled: 5,
+  deadline: 6,
 } as const
 
 export const exitCodeHelp: readonly (readonly [string, string])[] = [
@@ -27,6 +28,10 @@ export const exitCodeHelp: readonly (readonly [string, string])[] = [
   ],
   ['4', 'no running job could be reached, or it refused'],
   ['5', 'the job was cancelled'],
+  [
+    '6',
+    'SIGTERM or SIGINT was not followed within --stop-deadline, so the job was ended without a last checkpoint',
+  ],
   ['130, 143', 'ended at once by a second SIGINT or SIGTERM, without a last checkpoint'],
 ]
 
@@ -45,6 +50,9 @@ export function exitCodeOf({ code, origin, retryable }: EngineError): number {
   if (code === 'JOB_CANCELLED') return EXIT.cancelled
   return origin === 'job' && !retryable ? EXIT.job : EXIT.failed
 }
+
+/** After these a supervisor starts no job again: the next start would end the same, or there is nothing left to do. */
+export const lastExitCodes: readonly number[] = [EXIT.ok, EXIT.usage, EXIT.job, EXIT.cancelled]
 
 /** Of a process that a signal ends: as shells have it. */
 export function exitCodeOfSignal(signal: 'SIGINT' | 'SIGTERM'): number {

@@ -6,17 +6,16 @@
 import { readFileSync } from 'node:fs'
 import { CommanderError } from 'commander'
 import { toEngineError } from '../core/errors.ts'
-import type { Logger } from '../core/log.ts'
 import { runDirectoryOf } from '../service/run-registry.ts'
 import { unknownOptionMistakes } from './configuration.ts'
 import { EXIT, exitCodeOf } from './exit-codes.ts'
 import type { ControlCommand } from './job-commands.ts'
-import { errorText, lineLogger } from './log-lines.ts'
+import { CommandLog, errorText } from './log-lines.ts'
 import { makeProgram } from './program.ts'
 import type { GivenJob, JsonOption } from './program.ts'
 import type { JobCommand } from './run-command.ts'
 
-const logger: Logger = lineLogger(
+const logger = new CommandLog(
   (text) => process.stderr.write(text),
   () => new Date(),
 )
@@ -85,6 +84,7 @@ function jobCommand({ file, options, unknown, excess, known }: GivenJob): JobCom
     file,
     options,
     environment: process.env,
+    args: process.argv.slice(2),
     logger,
     mistakes: [
       ...unknownOptionMistakes(unknown, known),

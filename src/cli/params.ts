@@ -1,4 +1,4 @@
-/** Parameters of a job as text: JSON, or one by one as `key=text` and `key:=JSON`. Pure. */
+/** Parameters of a job as text: JSON, or one by one as `key=text` and `key:=JSON`. Mistakes show no value: it may be secret. Pure. */
 
 export type ParsedParams =
   | { readonly params: Readonly<Record<string, unknown>>; readonly mistake?: undefined }
@@ -18,19 +18,22 @@ export function isParams(value: unknown): value is Readonly<Record<string, unkno
 
 function parseObject(text: string): ParsedParams {
   const value = parseJson(text)
-  return isParams(value) ? { params: value } : { mistake: `${text} is not valid JSON; ${FORMS}` }
+  return isParams(value)
+    ? { params: value }
+    : { mistake: `what begins with '{' is not valid JSON; ${FORMS}` }
 }
 
 function parsePair(text: string): ParsedParams {
   const match = /^([^=:\s][^=:]*)(:?=)(.*)$/s.exec(text)
   const [, key, sign, value] = match ?? []
   if (key === undefined || value === undefined) {
-    return { mistake: `'${text}' is no parameter; ${FORMS}` }
+    const shown = text.includes('=') ? 'what has no name' : `'${text}'`
+    return { mistake: `${shown} is no parameter; ${FORMS}` }
   }
   if (sign === '=') return { params: { [key]: value } }
   const parsed = parseJson(value)
   return parsed === undefined
-    ? { mistake: `'${text}': ${value} is not valid JSON; write ${key}=${value} for text` }
+    ? { mistake: `'${key}:=…': the value is not valid JSON; write ${key}=… for text` }
     : { params: { [key]: parsed } }
 }
 

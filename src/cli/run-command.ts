@@ -3,14 +3,19 @@
  *
  * Signals
  *  1. The first SIGTERM or SIGINT stops the job without drain: last checkpoint, commits confirmed, exit 0.
- *  2. The second ends the process at once (exit 130 or 143): the next start goes on from the last complete checkpoint.
+ *  2. The second ends the process at once (exit 130 or 143): the next start goes on from the last complete checkpoint. So does
+ *     `--stop-deadline` after the first (exit 6).
+ *
+ * Under a supervisor the same command runs in two processes: the one that was called keeps the other one running (supervisor.ts), and
+ * only that one loads the job.
  */
 import { access } from 'node:fs/promises'
 import { availableParallelism } from 'node:os'
-import { resolve } from 'node:path'
-import { pathToFileURL } from 'node:url'
+import { extname, resolve } from 'node:path'
+import { fileURLToPath, pathToFileURL } from 'node:url'
 import { EngineError, isEngineError } from '../core/errors.ts'
-import type { Logger } from '../core/log.ts'
+import { checkpointIdsIn } from '../checkpoint/storage/checkpoint-directory.ts'
+import { nodeFileSystem } from '../checkpoint/storage/node-file-system.ts'
 import { loadJobModule } from '../job/job-module.ts'
 import type { JobResult, RestoredFrom } from '../job/run.ts'
 import type { RunOptions } from '../job/run-options.ts'
@@ -20,11 +25,19 @@ import type { ExplainFormat } from '../plan/explain.ts'
 import type { JobDefinition } from '../plan/job-definition.ts'
 import type { JobGraph } from '../plan/job-graph.ts'
 import { JobProcess } from '../service/job-process.ts'
+import type { JobControl } from '../service/job-process.ts'
 import { runDirectoryOf } from '../service/run-registry.ts'
+import { resumedFrom, takeSupervised, tellSupervisor } from '../service/supervised.ts'
+import type { SupervisedStart } from '../service/supervised.ts'
 import { configInvalid, jobLayer, mergeLayers } from './configuration.ts'
-import { EXIT, exitCodeOfSignal } from './exit-codes.ts'
+import type { Layer } from './configuration.ts'
+import { EXIT, exitCodeOfSignal, lastExitCodes } from './exit-codes.ts'
+import type { CommandLog } from './log-lines.ts'
 import { decideRun } from './run-decisions.ts'
 import type { RunDecisions } from './run-decisions.ts'
+import { decideService, jobArguments } from './service-decisions.ts'
+import type { ServiceDecisions } from './service-decisions.ts'
+import { HTTP_TOKEN_FLAG, variableOf } from './settings.ts'
 import { readSources } from './sources.ts'
 import type { GivenOptions } from './sources.ts'
 import { aboutText, countText } from './table.ts'
@@ -34,7 +47,9 @@ export interface JobCommand extends GivenOptions {
   readonly file: string
   /** Mistakes that the command line has beside the options' values. */
   readonly mistakes: readonly string[]
-  readonly logger: Logger
+  readonly logger: CommandLog
+  /** What the process itself was started with, after its module. */
+  readonly args: readonly string[]
 }
 
 /** A job, and how it is to be run. */
@@ -46,18 +61,30 @@ interface PreparedJob {
   readonly decisions: RunDecisions
 }
 
-/** Reads all sources and the job; throws `CONFIG_INVALID` with every mistake. */
-async function prepareJob(command: JobCommand): Promise<PreparedJob> {
+/** What was said outside of the job. */
+interface Sources {
+  readonly layers: readonly Layer[]
+  readonly service: ServiceDecisions
+}
+
+/** Reads all sources but the job; throws `CONFIG_INVALID` with every mistake. */
+async function prepare(command: JobCommand): Promise<Sources> {
+  const { logger, file } = command
   const layers = await readSources(command)
-  for (const { warnings } of layers) for (const text of warnings) command.logger.warn(text)
-  const path = resolve(command.file)
-  const mistakes = [
-    ...command.mistakes,
-    ...(await missing(path, command.file)),
-    ...mergeLayers(layers, { isJobKnown: false }).mistakes,
-  ]
-  if (mistakes.length > 0) throw configInvalid(mistakes)
-  const module = pathToFileURL(path)
+  const { configuration, mistakes } = mergeLayers(layers, { isJobKnown: false })
+  logger.secrets.add(configuration.http?.token)
+  logger.secrets.addParams(configuration.params)
+  await logger.use(configuration.logs ?? {})
+  for (const { warnings } of layers) for (const text of warnings) logger.warn(text)
+  const service = decideService(configuration)
+  const all = [...command.mistakes, ...(await missing(file)), ...mistakes]
+  if (all.length > 0) throw configInvalid(all)
+  return { layers, service }
+}
+
+/** Loads the job, and joins what it says of itself with what the others say. */
+async function prepareJob(command: JobCommand, layers: readonly Layer[]): Promise<PreparedJob> {
+  const module = pathToFileURL(resolve(command.file))
   const job = await loadJobModule(module)
   const merged = mergeLayers([jobLayer(job.name, job.defaults), ...layers], { isJobKnown: true })
   if (merged.mistakes.length > 0) throw configInvalid(merged.mistakes)
@@ -88,17 +115,71 @@ function buildGraph(job: JobDefinition, params: unknown, file: string): JobGraph
 
 /** The plan that `run` would carry out, as text. */
 export async function explainCommand(command: JobCommand, format: ExplainFormat): Promise<string> {
-  const { graph, decisions } = await prepareJob(command)
+  const { layers } = await prepare(command)
+  const { graph, decisions } = await prepareJob(command, layers)
   const text = explainPlan(planExecution(graph, decisions), format)
   return text.endsWith('\n') ? text : `${text}\n`
 }
 
 /** Runs the job to its end; answers the exit code. */
 export async function runCommand(command: JobCommand): Promise<number> {
-  const { logger, environment } = command
+  const supervised = takeSupervised(process.env)
+  const { layers, service } = await prepare(command)
+  if (supervised !== undefined) return runJob(command, layers, { supervised })
+  if (service.mistakes.length > 0) throw configInvalid(service.mistakes)
+  return service.supervisor === undefined
+    ? runJob(command, layers, { stopDeadlineMs: service.stopDeadlineMs })
+    : supervise(command, service, service.supervisor)
+}
+
+/** Keeps the job running in a process of its own. */
+async function supervise(
+  { environment, logger, args }: JobCommand,
+  { stopDeadlineMs }: ServiceDecisions,
+  { bounds, http, maxOldSpaceMiB }: NonNullable<ServiceDecisions['supervisor']>,
+): Promise<number> {
+  const { Supervisor } = await import('../service/supervisor.ts')
+  const { [variableOf(HTTP_TOKEN_FLAG)]: _token, ...ofJob } = environment
+  const supervisor = new Supervisor({
+    program: fileURLToPath(new URL(`./main${extname(import.meta.url)}`, import.meta.url)),
+    args: jobArguments(args),
+    nodeOptions: maxOldSpaceMiB === undefined ? [] : [`--max-old-space-size=${maxOldSpaceMiB}`],
+    environment: ofJob,
+    bounds,
+    lastCodes: lastExitCodes,
+    stopDeadlineMs,
+    killedCode: EXIT.deadline,
+    http,
+    runDirectory: runDirectoryOf(environment),
+    logger,
+  })
+  const release = onEach((signal) => supervisor.signal(signal))
+  try {
+    return await supervisor.run()
+  } finally {
+    release()
+  }
+}
+
+/** What differs between a job that is alone in its process and one that has a supervisor. */
+interface Keeping {
+  readonly supervised?: SupervisedStart
+  /** Undefined: the supervisor sees to it. */
+  readonly stopDeadlineMs?: number
+}
+
+async function runJob(
+  command: JobCommand,
+  layers: readonly Layer[],
+  { supervised, stopDeadlineMs }: Keeping,
+): Promise<number> {
+  const { logger } = command
   const startedAtMs = performance.now()
-  const { job, module, params, decisions } = await prepareJob(command)
-  const { run, threads, parallelism, controlPort, checkpointIntervalMs, savepoints } = decisions
+  const prepared = await prepareJob(command, layers)
+  const { job, module, params, decisions } = prepared
+  const { threads, parallelism, checkpointIntervalMs, savepoints } = decisions
+  const run =
+    supervised === undefined ? decisions.run : await resumed(job.name, decisions.run, supervised)
   logger.info(
     `Job '${job.name}': parallelism ${parallelism}, ${
       threads === 0 ? 'in the calling thread' : `${threads} thread(s)`
@@ -112,13 +193,17 @@ export async function runCommand(command: JobCommand): Promise<number> {
     parallelism,
     checkpointIntervalMs,
     savepoints,
-    control:
-      controlPort === undefined
-        ? undefined
-        : { port: controlPort, runDirectory: runDirectoryOf(environment) },
+    control: controlOf(command, decisions, supervised !== undefined),
     logger,
   })
-  const release = onSignals(running, logger)
+  const release = onSignals(running, logger, stopDeadlineMs)
+  if (supervised !== undefined) {
+    process.once('disconnect', () => {
+      logger.error('The supervisor is gone: ends at once, so that another one can start the job')
+      running.forget()
+      process.exit(EXIT.failed)
+    })
+  }
   try {
     await running.started
     sayBeginning(job, running.restored, run, logger)
@@ -138,12 +223,42 @@ export async function runCommand(command: JobCommand): Promise<number> {
   }
 }
 
+/** What a restarted process begins with; tells the supervisor what was there before the first one. */
+async function resumed(
+  job: string,
+  run: RunOptions,
+  { newestBefore }: SupervisedStart,
+): Promise<RunOptions> {
+  const directory = run.checkpoints?.directory
+  const ids = directory === undefined ? [] : await checkpointIdsIn(nodeFileSystem, directory)
+  const newestNow = ids.at(-1) ?? 0
+  await tellSupervisor({ kind: 'begins', job, newestBefore: newestBefore ?? newestNow })
+  const from = resumedFrom(run.from, { newestBefore, newestNow })
+  if (from === undefined || from === run.from) return run
+  const { force: _force, ...others } = run
+  return { ...others, from }
+}
+
+/** A supervisor needs the port also where other commands are not to find the job. */
+function controlOf(
+  { environment }: JobCommand,
+  { controlPort }: RunDecisions,
+  isSupervised: boolean,
+): JobControl | undefined {
+  if (controlPort === undefined && !isSupervised) return undefined
+  return {
+    port: controlPort ?? 0,
+    runDirectory: controlPort === undefined ? undefined : runDirectoryOf(environment),
+    ...(isSupervised ? { onOpen: (entry) => void tellSupervisor({ kind: 'control', entry }) } : {}),
+  }
+}
+
 /** A first start, a resume and a start from elsewhere are told apart; a mismatch is an error before this. */
 function sayBeginning(
   job: JobDefinition,
   restored: RestoredFrom | undefined,
   { from, checkpoints }: RunOptions,
-  logger: Logger,
+  logger: CommandLog,
 ): void {
   if (restored === undefined) {
     const directory = checkpoints?.directory
@@ -179,9 +294,14 @@ function resultText(result: JobResult, isCheckpointed: boolean, durationMs: numb
   return `${word} after ${aboutText(durationMs)}: ${parts.join(', ')}`
 }
 
-function onSignals(running: JobProcess, logger: Logger): () => void {
+function onSignals(
+  running: JobProcess,
+  logger: CommandLog,
+  stopDeadlineMs: number | undefined,
+): () => void {
   let first: string | undefined
-  const onSignal = (signal: 'SIGINT' | 'SIGTERM'): void => {
+  let deadline: NodeJS.Timeout | undefined
+  const release = onEach((signal) => {
     if (first !== undefined) {
       logger.warn(`${signal} after ${first}: ends at once, without a last checkpoint`)
       running.forget()
@@ -189,9 +309,25 @@ function onSignals(running: JobProcess, logger: Logger): () => void {
     }
     first = signal
     logger.info(`${signal}: a second one ends at once`)
+    if (stopDeadlineMs !== undefined) {
+      deadline = setTimeout(() => {
+        logger.error(
+          `The job has not stopped within ${stopDeadlineMs} ms (--stop-deadline): ends without a last checkpoint; the next start goes on from the last complete one`,
+        )
+        running.forget()
+        process.exit(EXIT.deadline)
+      }, stopDeadlineMs)
+    }
     // how it ends is told by `finished`
     running.stop({}).catch(() => {})
+  })
+  return () => {
+    clearTimeout(deadline)
+    release()
   }
+}
+
+function onEach(onSignal: (signal: 'SIGINT' | 'SIGTERM') => void): () => void {
   process.on('SIGINT', onSignal)
   process.on('SIGTERM', onSignal)
   return () => {
@@ -200,9 +336,9 @@ function onSignals(running: JobProcess, logger: Logger): () => void {
   }
 }
 
-async function missing(path: string, file: string): Promise<string[]> {
+async function missing(file: string): Promise<string[]> {
   try {
-    await access(path)
+    await access(resolve(file))
     return []
   } catch {
     // the mistake is told with the others

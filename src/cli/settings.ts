@@ -43,9 +43,22 @@ export interface Configuration {
   readonly allowNonRestoredState?: boolean
   readonly preAggregate?: boolean
   readonly control?: number | 'off'
+  readonly supervise?: boolean
+  readonly supervisor?: {
+    readonly restartsMax?: number
+    readonly within?: Duration
+    readonly delay?: Duration
+    readonly delayMax?: Duration
+    readonly maxOldSpaceMiB?: number
+  }
+  readonly stopDeadline?: Duration
+  readonly http?: { readonly listen?: number | string; readonly token?: string }
+  readonly logs?: { readonly format?: LogFormat; readonly level?: LogLevel }
   readonly params?: Readonly<Record<string, unknown>>
 }
 
+export type LogFormat = 'text' | 'json'
+export type LogLevel = 'info' | 'warn' | 'error'
 export type RestartKind = 'none' | 'fixed' | 'exponential' | 'failure-rate'
 
 /** One setting. */
@@ -61,17 +74,21 @@ export interface Setting {
   readonly expected: string
   /** Of a file's name: in a config file it is relative to that file. */
   readonly isPath: boolean
+  /** Its value is never shown. */
+  readonly isSecret: boolean
   readonly group: SettingGroup
   readonly help: string
 }
 
-export type SettingGroup = 'Where it runs' | 'State' | 'Beginning' | 'Checkpoints' | 'Failures'
+export type SettingGroup =
+  'Where it runs' | 'State' | 'Beginning' | 'Checkpoints' | 'Failures' | 'As a service'
 
 interface Value {
   readonly placeholder: string | undefined
   readonly schema: z.ZodType
   readonly expected: string
   readonly isPath?: boolean
+  readonly isSecret?: boolean
 }
 
 const wholeNumber = (least: number): Value => ({
@@ -111,6 +128,7 @@ const inGroup =
     key,
     flag: flagName,
     isPath: false,
+    isSecret: false,
     ...value,
     group,
     help,
@@ -120,6 +138,9 @@ const state = inGroup('State')
 const beginning = inGroup('Beginning')
 const checkpoints = inGroup('Checkpoints')
 const failures = inGroup('Failures')
+const service = inGroup('As a service')
+
+export const HTTP_TOKEN_FLAG = '--http-token'
 
 /** In the order of the help. */
 export const settings: readonly Setting[] = [
@@ -298,6 +319,82 @@ export const settings: readonly Setting[] = [
     '--restart-within',
     duration(),
     'failure-rate: the time in which failures are counted (default: 10min)',
+  ),
+  service(
+    'supervise',
+    '--supervise',
+    flag,
+    'run the job in a process of its own, and start that again after a crash (default: with --http yes, else no)',
+  ),
+  service(
+    'supervisor.restartsMax',
+    '--supervisor-restarts',
+    wholeNumber(0),
+    'restarts of the process within the time given, before the supervisor gives up (default: 10)',
+  ),
+  service(
+    'supervisor.within',
+    '--supervisor-within',
+    duration(),
+    'the time in which restarts of the process are counted (default: 10min)',
+  ),
+  service(
+    'supervisor.delay',
+    '--supervisor-delay',
+    duration(),
+    'before the first restart of the process; twice as long before each further one (default: 1s)',
+  ),
+  service(
+    'supervisor.delayMax',
+    '--supervisor-delay-max',
+    duration(),
+    'the longest delay before a restart of the process (default: 1min)',
+  ),
+  service(
+    'supervisor.maxOldSpaceMiB',
+    '--max-old-space',
+    { placeholder: 'MiB', schema: z.int().min(16), expected: 'a whole number of MiB from 16' },
+    'memory limit of each thread of the job: what Node calls max-old-space-size (default: that of Node)',
+  ),
+  service(
+    'stopDeadline',
+    '--stop-deadline',
+    duration(),
+    'how long a job may take to stop after SIGTERM or SIGINT, before it is ended without a last checkpoint (default: 30s)',
+  ),
+  service(
+    'http.listen',
+    '--http',
+    {
+      placeholder: 'host:port|off',
+      schema: z.union([
+        z.int().min(0).max(65_535),
+        z.string().refine((text) => {
+          const [, port] = /^(?:(?:\[[0-9A-Fa-f:.]+\]|[\w.-]+):)?(\d{1,5})$/.exec(text) ?? []
+          return text === 'off' || (port !== undefined && Number(port) <= 65_535)
+        }),
+      ]),
+      expected: "an address like 127.0.0.1:8080, a port of this machine, or 'off'",
+    },
+    'where /health, /ready, /metrics and the control routes are answered (default: off)',
+  ),
+  service(
+    'http.token',
+    HTTP_TOKEN_FLAG,
+    { placeholder: 'token', schema: z.string().min(1), expected: 'a text', isSecret: true },
+    'whoever has it may save and stop the job over HTTP; better given by its variable (default: one is made, and kept in a file)',
+  ),
+  service(
+    'logs.format',
+    '--log-format',
+    choice('text', 'json'),
+    'how log lines are written to standard error (default: text)',
+  ),
+  service(
+    'logs.level',
+    '--log-level',
+    choice('info', 'warn', 'error'),
+    'the least that is logged (default: info)',
   ),
 ]
 

@@ -97,26 +97,35 @@ export class ControlClient {
     await this.#call('POST', '/cancel', {})
   }
 
+  metrics(timeoutMs?: number): Promise<string> {
+    return this.#request('GET', '/metrics', undefined, timeoutMs)
+  }
+
   async #call<T>(
     method: 'GET' | 'POST',
     path: string,
     body: object | undefined,
     timeoutMs?: number,
   ): Promise<T> {
+    return decoded(this.entry, await this.#request(method, path, body, timeoutMs)) as T
+  }
+
+  /** The text of the answer; throws what a refusal says. */
+  async #request(
+    method: 'GET' | 'POST',
+    path: string,
+    body: object | undefined,
+    timeoutMs: number | undefined,
+  ): Promise<string> {
     const { job, pid } = this.entry
     let answer: Answer
     try {
       answer = await send(this.entry, method, path, body, timeoutMs)
     } catch (error) {
-      const why = error instanceof Error ? error.message : String(error)
-      throw new EngineError(
-        'CONTROL_UNREACHABLE',
-        `Job '${job}' (process ${pid}) did not answer: ${why}; if it has ended, its log says why`,
-        { cause: error },
-      )
+      throw noAnswer(this.entry, error)
     }
-    if (answer.status < 300) return answer.body as T
-    const { error } = answer.body as Partial<ErrorReply>
+    if (answer.status < 300) return answer.text
+    const { error } = decoded(this.entry, answer.text) as Partial<ErrorReply>
     const cause = error === undefined ? undefined : fromErrorData(error)
     const why =
       cause === undefined
@@ -132,7 +141,24 @@ export class ControlClient {
 
 interface Answer {
   readonly status: number
-  readonly body: unknown
+  readonly text: string
+}
+
+function noAnswer({ job, pid }: FoundEntry, error: unknown): EngineError {
+  const why = error instanceof Error ? error.message : String(error)
+  return new EngineError(
+    'CONTROL_UNREACHABLE',
+    `Job '${job}' (process ${pid}) did not answer: ${why}; if it has ended, its log says why`,
+    { cause: error },
+  )
+}
+
+function decoded(entry: FoundEntry, text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    throw noAnswer(entry, new Error('what it says is no JSON'))
+  }
 }
 
 function send(
@@ -164,12 +190,8 @@ function send(
         response.on('data', (part: Buffer) => parts.push(part))
         response.on('error', reject)
         response.on('end', () => {
-          try {
-            const decoded: unknown = JSON.parse(Buffer.concat(parts).toString('utf8'))
-            resolve({ status: response.statusCode ?? 0, body: decoded })
-          } catch {
-            reject(new Error('what it says is no JSON'))
-          }
+          const said = Buffer.concat(parts).toString('utf8')
+          resolve({ status: response.statusCode ?? 0, text: said })
         })
       },
     )

@@ -2,6 +2,7 @@
  * What a running job can be asked from outside, and what it answers: JSON over HTTP on the loopback interface, below `/v1`.
  *
  *   GET  /v1/job          -> JobReport
+ *   GET  /v1/metrics      -> text in the format of Prometheus
  *   POST /v1/savepoint    { directory? }         -> SavepointReply, when it is published
  *   POST /v1/checkpoint   {}                     -> CheckpointReply, when it is published
  *   POST /v1/stop         { drain?, savepoint? } -> StopReply, when the job has ended
@@ -16,6 +17,7 @@ import type { JobStatus } from '../job/job-status.ts'
 import type { TaskFigures } from '../job/job-figures.ts'
 
 export const CONTROL_PREFIX = '/v1'
+export const METRICS_TYPE = 'text/plain; version=0.0.4; charset=utf-8'
 
 /** What is known of a job now. */
 export interface JobReport {

@@ -18,11 +18,19 @@ import type {
   StopReply,
   StopRequest,
 } from './control-protocol.ts'
-import { CONTROL_PREFIX, emptyRequest, savepointRequest, stopRequest } from './control-protocol.ts'
+import {
+  CONTROL_PREFIX,
+  METRICS_TYPE,
+  emptyRequest,
+  savepointRequest,
+  stopRequest,
+} from './control-protocol.ts'
 
 /** A job as the control port sees it. */
 export interface ControlledJob {
-  report(): JobReport
+  report(): JobReport | Promise<JobReport>
+  /** In the format of Prometheus. */
+  metrics(): Promise<string>
   savepoint(directory: string | undefined): Promise<SavepointReply>
   checkpoint(): Promise<CheckpointReply>
   stop(request: StopRequest): Promise<StopReply>
@@ -64,6 +72,10 @@ export function controlRoutes(job: ControlledJob, token: string): FastifyPluginC
       reply.code(statusOf(error)).send(errorReply(error))
     })
     routes.get('/job', async () => job.report())
+    routes.get('/metrics', async (_request, reply) => {
+      reply.type(METRICS_TYPE)
+      return job.metrics()
+    })
     routes.post('/savepoint', async ({ body }) =>
       job.savepoint(decode(savepointRequest, body).directory),
     )
@@ -106,7 +118,7 @@ function errorReply(error: unknown): ErrorReply {
   return statusOf(error) < 500 ? refusal(text) : { error: withoutStack(toErrorData(error)) }
 }
 
-function refusal(text: string): ErrorReply {
+export function refusal(text: string): ErrorReply {
   return { error: toErrorDataOf(text) }
 }
 
@@ -118,7 +130,8 @@ function withoutStack({ stack: _stack, ...data }: ErrorReply['error']): ErrorRep
   return data
 }
 
-function portOf(server: FastifyInstance): number {
+/** The port that a server listens to. */
+export function portOf(server: FastifyInstance): number {
   const address = server.server.address()
   assert(typeof address === 'object' && address !== null, 'The control server listens to a port')
   return address.port

@@ -18,7 +18,17 @@ import type { JobDefinition } from '../plan/job-definition.ts'
 import type { JobReport, SavepointReply, StopRequest } from './control-protocol.ts'
 import { openControlServer } from './control-server.ts'
 import type { ControlledJob, ControlServer } from './control-server.ts'
+import type { MetricsPage } from './metrics.ts'
 import { registerRun } from './run-registry.ts'
+import type { RunEntry } from './run-registry.ts'
+
+export interface JobControl {
+  readonly port: number
+  /** Where the job is made known; undefined: not to the commands of this machine. */
+  readonly runDirectory: string | undefined
+  /** Is told how the job can be reached. */
+  readonly onOpen?: (entry: RunEntry) => void
+}
 
 export interface JobProcessOptions {
   readonly job: JobDefinition
@@ -31,7 +41,7 @@ export interface JobProcessOptions {
   /** Where savepoints go if no place is named. Absolute. */
   readonly savepoints: string
   /** The control port, 0 for any; undefined: none. */
-  readonly control: { readonly port: number; readonly runDirectory: string } | undefined
+  readonly control: JobControl | undefined
   readonly logger: Logger
 }
 
@@ -44,6 +54,7 @@ export class JobProcess implements ControlledJob {
   readonly #startedAtMs = Date.now()
   #server: ControlServer | undefined
   #unregister: () => void = () => {}
+  #metrics: MetricsPage | undefined
 
   constructor(options: JobProcessOptions) {
     this.#options = options
@@ -103,6 +114,14 @@ export class JobProcess implements ControlledJob {
         watermarkMs: Number.isFinite(task.watermarkMs) ? task.watermarkMs : null,
       })),
     }
+  }
+
+  async metrics(): Promise<string> {
+    // not for those who do without
+    const { MetricsPage, jobFamilies, jobSamples } = await import('./metrics.ts')
+    this.#metrics ??= new MetricsPage(jobFamilies, 'millrace_')
+    const subtasks = this.#figures()?.subtasks() ?? []
+    return this.#metrics.text(jobSamples(this.report(), subtasks, Date.now()))
   }
 
   async savepoint(directory: string | undefined): Promise<SavepointReply> {
@@ -168,17 +187,11 @@ export class JobProcess implements ControlledJob {
     }
   }
 
-  async #openControl({
-    port,
-    runDirectory,
-  }: {
-    port: number
-    runDirectory: string
-  }): Promise<void> {
+  async #openControl({ port, runDirectory, onOpen }: JobControl): Promise<void> {
     const token = randomBytes(32).toString('base64url')
     const server = await openControlServer(this, { port, token })
     this.#server = server
-    this.#unregister = await registerRun(runDirectory, {
+    const entry: RunEntry = {
       job: this.#options.job.name,
       runId: this.#runId,
       pid: process.pid,
@@ -187,7 +200,9 @@ export class JobProcess implements ControlledJob {
       port: server.port,
       token,
       startedAtMs: this.#startedAtMs,
-    })
+    }
+    onOpen?.(entry)
+    if (runDirectory !== undefined) this.#unregister = await registerRun(runDirectory, entry)
   }
 
   /** Undefined as long as the job comes up. */

@@ -1,6 +1,7 @@
 /**
  * How commands find running jobs: each has a small file in a directory of the user.
  *
+ *   <directory>/http-<port>.token    the token of a service that was given none; mode 0600
  *   <directory>/<job>-<pid>.json     RunEntry; mode 0600, since the token in it is the key to the job
  *
  * Invariants
@@ -57,13 +58,23 @@ export function runDirectoryOf(environment: Readonly<Record<string, string | und
 
 /** Makes a running job known; the answer takes it back, at once, so that it can be called while the process exits. */
 export async function registerRun(directory: string, entry: RunEntry): Promise<() => void> {
+  const name = `${entry.job}-${entry.pid}.json`
+  return (await keepSecret(directory, name, JSON.stringify(entry))).remove
+}
+
+/** Writes a file that nobody but the user can read. */
+export async function keepSecret(
+  directory: string,
+  name: string,
+  text: string,
+): Promise<{ readonly path: string; readonly remove: () => void }> {
   await openDirectory(directory)
-  const path = join(directory, `${entry.job}-${entry.pid}.json`)
+  const path = join(directory, name)
   const temporary = `${path}.part`
   await rm(temporary, { force: true })
-  await writeFile(temporary, JSON.stringify(entry), { mode: 0o600, flag: 'wx' })
+  await writeFile(temporary, text, { mode: 0o600, flag: 'wx' })
   await rename(temporary, path)
-  return () => rmSync(path, { force: true })
+  return { path, remove: () => rmSync(path, { force: true }) }
 }
 
 /** The jobs of this host that have an entry and whose processes live; entries of dead processes are removed. */

@@ -47,6 +47,15 @@ export interface CheckpointDirectoryOptions {
   readonly lock: (files: FileSystem, root: string) => Promise<OwnerLock>
 }
 
+/** The complete checkpoints of a directory, oldest first; none if there is no such directory. For readers who do not own it too. */
+export async function checkpointIdsIn(files: FileSystem, root: string): Promise<number[]> {
+  const names = await files.list(join(root, 'manifests'))
+  return names
+    .filter((name) => /^\d+$/.test(name))
+    .map(Number)
+    .sort((a, b) => a - b)
+}
+
 export class CheckpointDirectory implements CheckpointStore {
   readonly root: string
   readonly workDirectory: string
@@ -88,12 +97,8 @@ export class CheckpointDirectory implements CheckpointStore {
     return this.#lock.fence
   }
 
-  async list(): Promise<number[]> {
-    const names = await this.#files.list(join(this.root, 'manifests'))
-    return names
-      .filter((name) => /^\d+$/.test(name))
-      .map(Number)
-      .sort((a, b) => a - b)
+  list(): Promise<number[]> {
+    return checkpointIdsIn(this.#files, this.root)
   }
 
   async load(checkpointId: number): Promise<Manifest> {

@@ -16,6 +16,7 @@ const TOKEN = 'secret'
 
 function jobWith(own: Partial<ControlledJob> = {}): ControlledJob {
   return {
+    metrics: async () => '',
     report: () => ({ job: 'orders', runId: 'run-1', status: 'running' }) as JobReport,
     savepoint: async (directory) => ({ path: `${directory ?? '/default'}/1`, checkpointId: 1 }),
     checkpoint: async () => ({ checkpointId: 2 }),

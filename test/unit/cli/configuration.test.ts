@@ -49,6 +49,12 @@ test('every setting can be given in each source, and means the same there', () =
     'checkpoints.guarantee': ['at-least-once', 'at-least-once'],
     savepoints: ['/sp', '/sp'],
     'restart.kind': ['none', 'none'],
+    supervise: ['true', true],
+    'supervisor.maxOldSpaceMiB': ['512', 512],
+    'http.listen': ['0.0.0.0:8080', '0.0.0.0:8080'],
+    'http.token': ['0123456789012345', '0123456789012345'],
+    'logs.format': ['json', 'json'],
+    'logs.level': ['warn', 'warn'],
   }
   for (const setting of settings) {
     const isDuration = setting.placeholder === 'duration'
@@ -123,7 +129,7 @@ test('a mistake names its source, what is there and what should be', () => {
       file({ checkpoints: '/ck' }),
       "run.yaml: checkpoints: '/ck' is not a mapping of directory, interval, minPause, timeout, failuresMax, retainCount, selfContainedEvery, guarantee",
     ],
-    [file({ params: ['a'] }), 'run.yaml: params: ["a"] is not a mapping of parameters'],
+    [file({ params: ['a'] }), 'run.yaml: params: a list is not a mapping of parameters'],
     [file('text'), "run.yaml: it must be a mapping of options, but is 'text'"],
     [file([1]), 'run.yaml: it must be a mapping of options, but is [1]'],
   ]
