@@ -80,6 +80,17 @@ const STATE = ['AZ', 'CA', 'ID', 'OR', 'WA', 'WY'] as const
 const CHANNEL = ['Google', 'Facebook', 'Baidu', 'Apple'] as const
 const POW10 = [1, 10, 100, 1000, 10_000] as const
 const EXTRA = 'abcdefghijklmnopqrstuvwxyz0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ-_'
+const SALT_1 = Math.imul(1, SALT)
+const SALT_2 = Math.imul(2, SALT)
+const SALT_3 = Math.imul(3, SALT)
+const SALT_4 = Math.imul(4, SALT)
+const SALT_5 = Math.imul(5, SALT)
+const SALT_6 = Math.imul(6, SALT)
+const SALT_7 = Math.imul(7, SALT)
+const SALT_8 = Math.imul(8, SALT)
+const SALT_9 = Math.imul(9, SALT)
+const SALT_10 = Math.imul(10, SALT)
+const SALT_11 = Math.imul(11, SALT)
 
 /** The finalizer of MurmurHash3. */
 export function fmix32(hash: number): number {
@@ -92,85 +103,91 @@ export function fmix32(hash: number): number {
 
 /** A number from 0 to 2^32 - 1 that belongs to event `index` and `salt`. */
 export function random(index: number, salt: number): number {
-  return fmix32((Math.imul(index, GOLDEN) + Math.imul(salt, SALT)) | 0)
+  return drawn(Math.imul(index, GOLDEN), Math.imul(salt, SALT))
+}
+
+/** The same, from what belongs to the event and to the salt alone: an event draws a dozen times. */
+function drawn(seed: number, salt: number): number {
+  return fmix32((seed + salt) | 0)
 }
 
 /** Event `index`, from 0. */
 export function auctionEvent(index: number): AuctionEvent {
+  const seed = Math.imul(index, GOLDEN)
   const epoch = Math.floor(index / EVENTS_PER_EPOCH)
   const rank = index - epoch * EVENTS_PER_EPOCH
-  if (rank === 0) return person(index, epoch)
-  return rank < 4 ? auction(index, epoch, rank) : bid(index, epoch)
+  if (rank === 0) return person(index, seed, epoch)
+  return rank < 4 ? auction(index, seed, epoch, rank) : bid(index, seed, epoch)
 }
 
-function person(index: number, epoch: number): Person {
+function person(index: number, seed: number, epoch: number): Person {
   return {
     kind: 0,
     id: 1000 + epoch,
-    name: `${FIRST[random(index, 1) % 8]} ${LAST[random(index, 2) % 8]}`,
+    name: `${FIRST[drawn(seed, SALT_1) % 8]} ${LAST[drawn(seed, SALT_2) % 8]}`,
     emailAddress: `user${epoch}@nexmark.test`,
-    creditCard: String(random(index, 3)).padStart(16, '0'),
-    city: CITY[random(index, 4) % 8] as string,
-    state: STATE[random(index, 5) % 6] as string,
-    dateTime: dateTime(index),
-    extra: extra(index),
+    creditCard: String(drawn(seed, SALT_3)).padStart(16, '0'),
+    city: CITY[drawn(seed, SALT_4) % 8] as string,
+    state: STATE[drawn(seed, SALT_5) % 6] as string,
+    dateTime: dateTime(index, seed),
+    extra: extra(seed),
   }
 }
 
-function auction(index: number, epoch: number, rank: number): Auction {
+function auction(index: number, seed: number, epoch: number, rank: number): Auction {
   const id = 1000 + 3 * epoch + (rank - 1)
-  const initialBid = 1 + (random(index, 2) % 1000)
-  const atMs = dateTime(index)
+  const initialBid = 1 + (drawn(seed, SALT_2) % 1000)
+  const atMs = dateTime(index, seed)
   return {
     kind: 1,
     id,
-    itemName: `item${random(index, 1) % 1000}`,
+    itemName: `item${drawn(seed, SALT_1) % 1000}`,
     description: `description of item ${id}`,
     initialBid,
-    reserve: initialBid + (random(index, 3) % 1000),
+    reserve: initialBid + (drawn(seed, SALT_3) % 1000),
     dateTime: atMs,
     expires: atMs + 20_000,
     seller:
       1000 +
-      (random(index, 4) % 4 === 0
-        ? Math.max(0, epoch - (random(index, 5) % 1000))
+      (drawn(seed, SALT_4) % 4 === 0
+        ? Math.max(0, epoch - (drawn(seed, SALT_5) % 1000))
         : Math.floor(epoch / 100) * 100),
-    category: 10 + (random(index, 6) % 5),
-    extra: extra(index),
+    category: 10 + (drawn(seed, SALT_6) % 5),
+    extra: extra(seed),
   }
 }
 
-function bid(index: number, epoch: number): Bid {
+function bid(index: number, seed: number, epoch: number): Bid {
   const lastAuction = 3 * epoch + 2
-  const channelNumber = random(index, 10)
+  const channelNumber = drawn(seed, SALT_10)
   return {
     kind: 2,
     auction:
       1000 +
-      (random(index, 1) % 2 === 0
+      (drawn(seed, SALT_1) % 2 === 0
         ? Math.floor(lastAuction / 100) * 100
-        : Math.max(0, lastAuction - (random(index, 2) % 100))),
+        : Math.max(0, lastAuction - (drawn(seed, SALT_2) % 100))),
     bidder:
       1000 +
-      (random(index, 3) % 4 === 0
-        ? Math.max(0, epoch - (random(index, 4) % 1000))
+      (drawn(seed, SALT_3) % 4 === 0
+        ? Math.max(0, epoch - (drawn(seed, SALT_4) % 1000))
         : Math.floor(epoch / 100) * 100 + 1),
-    price: (1 + (random(index, 5) % 9999)) * (POW10[random(index, 6) % 5] as number),
+    price: (1 + (drawn(seed, SALT_5) % 9999)) * (POW10[drawn(seed, SALT_6) % 5] as number),
     channel:
-      random(index, 9) % 2 === 0
+      drawn(seed, SALT_9) % 2 === 0
         ? (CHANNEL[channelNumber % 4] as string)
         : `channel-${channelNumber % 10_000}`,
     url: `https://www.nexmark.test/item.htm?query=1&channel_id=${channelNumber % 10_000}`,
-    dateTime: dateTime(index),
-    extra: extra(index),
+    dateTime: dateTime(index, seed),
+    extra: extra(seed),
   }
 }
 
-function dateTime(index: number): number {
-  const late = random(index, 7) % 10 === 0 ? random(index, 8) % DELAY_MS : 0
+function dateTime(index: number, seed: number): number {
+  const late = drawn(seed, SALT_7) % 10 === 0 ? drawn(seed, SALT_8) % DELAY_MS : 0
   return BASE_MS + Math.floor(index / 10) - late
 }
 
-function extra(index: number): string {
-  return EXTRA.substring(0, random(index, 11) % 64)
+function extra(seed: number): string {
+  return EXTRA.substring(0, drawn(seed, SALT_11) % 64)
 }
