@@ -75,7 +75,7 @@ export interface DataStream<out T, out C extends ChangeKind = 'insert'> {
 
   /** A function that returns a promise is refused at run time (`ASYNC_FUNCTION`). */
   map<R>(f: (value: T) => R, options?: StatelessOptions): DataStream<R, C>
-  /** A type guard, also one inferred from the lambda, narrows the stream. */
+  /** A type guard, also one inferred from the lambda, narrows the stream. `f` only looks: it must not change the value. */
   filter<S extends T>(f: (value: T) => value is S, options?: StatelessOptions): DataStream<S, C>
   filter(f: (value: T) => boolean, options?: StatelessOptions): DataStream<T, C>
   /** What `f` returns is iterated as the outputs have room: it may be without bound, a generator for instance. */

@@ -42,7 +42,7 @@ export interface OperatorDescription {
   readonly itemsRestore?: ItemsRestore
   /**
    * Whose an emitted value is. `'engine'`: nobody else's from then on. `'user'`: a user function may keep what it returned and change
-   * it later, so it is copied before it waits in a queue. `'input'`: what came in is handed on as it is.
+   * it later, so it is copied before it waits in a queue. `'input'`: what came in is handed on, unchanged.
    */
   readonly emits: 'engine' | 'user' | 'input'
   /**

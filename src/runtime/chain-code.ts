@@ -19,17 +19,34 @@ export type Consumer = (value: unknown) => void
 /** Takes the records of a batch from `from` on, until the gate closes; answers the next record's index. */
 export type BatchConsumer = (batch: RecordBatch, from: number) => number
 
+/** A consumer, and whether it copies what it takes before anybody may change or keep it. */
+export interface Target {
+  readonly consume: Consumer
+  readonly copiesItself: boolean
+}
+
 /** One consumer for several: each gets a value of its own. */
-export function fanOut(consumers: readonly Consumer[]): Consumer {
-  const [only] = consumers
+export function fanOut(targets: readonly Target[]): Consumer {
+  const [only] = targets
   if (only === undefined) return () => {}
-  if (consumers.length === 1) return only
-  const last = consumers.at(-1) as Consumer
-  const others = consumers.slice(0, -1)
-  return (value) => {
-    for (const consumer of others) consumer(copyValue(value))
-    last(value)
+  if (targets.length === 1) return only.consume
+  const last = (targets.at(-1) as Target).consume
+  const others = targets
+    .slice(0, -1)
+    .map(({ consume, copiesItself }): Consumer =>
+      copiesItself ? consume : (value) => consume(copyValue(value)),
+    )
+  if (!canGenerateCode()) {
+    return (value) => {
+      for (const consume of others) consume(value)
+      last(value)
+    }
   }
+  return generate(
+    'fan out',
+    { last, ...Object.fromEntries(others.map((consume, index) => [`consume${index}`, consume])) },
+    `return function (value) { ${others.map((_, index) => `consume${index}(value)`).join('; ')}; last(value) }`,
+  )
 }
 
 /** What an operator emits into: sets the site back when what follows is done. */
@@ -72,19 +89,22 @@ export interface FusedPart {
   readonly index: number
   readonly functions: readonly UserFunction[]
   readonly bindings: Readonly<Record<string, unknown>>
+  /** Whether the value is copied before this part has it. */
+  readonly copies: boolean
   source(names: readonly string[], emit: (expression: string) => string): string
 }
 
-/** A run of operators as one function. */
+/** A run of operators as one function. `copiesLast`: the value is copied before it leaves the run. */
 export function fusedConsumer(
   parts: readonly FusedPart[],
   next: Consumer,
   site: OperatorSite,
+  copiesLast: boolean,
 ): Consumer {
-  const bindings: Record<string, unknown> = { next, site }
+  const bindings: Record<string, unknown> = { next, site, copyValue }
   const textOf = (position: number): string => {
     const part = parts[position]
-    if (part === undefined) return 'next(value)'
+    if (part === undefined) return copiesLast ? 'next(copyValue(value))' : 'next(value)'
     Object.assign(bindings, part.bindings)
     const names = part.functions.map((f, i) => {
       const name = `f${position}_${i}`
@@ -94,9 +114,10 @@ export function fusedConsumer(
     const text = part.source(
       names,
       (expression) =>
-        `const next${position} = ${expression}; { const value = next${position}; ${textOf(position + 1)} }`,
+        `const next${position} = ${expression}; { let value = next${position}; ${textOf(position + 1)} }`,
     )
-    return `site.index = ${part.index}; ${text}`
+    const copy = part.copies ? 'value = copyValue(value); ' : ''
+    return `${copy}site.index = ${part.index}; ${text}`
   }
   return generate(
     `chain ${parts.map(({ index }) => index).join(' ')}`,

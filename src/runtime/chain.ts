@@ -20,7 +20,7 @@ import { canGenerateCode } from '../core/generated-code.ts'
 import type { RecordTime } from '../core/time.ts'
 import type { GraphNode, OperatorNode as OperatorGraphNode } from '../plan/job-graph.ts'
 import type { Exchange, Task } from '../plan/execution-plan.ts'
-import type { BatchConsumer, Consumer, FusedPart } from './chain-code.ts'
+import type { BatchConsumer, Consumer, FusedPart, Target } from './chain-code.ts'
 import {
   fanOut,
   fusedConsumer,
@@ -240,12 +240,17 @@ class ChainBuilder {
   #fuse(node: OperatorNode): Consumer {
     const parts: FusedPart[] = []
     let last = node
+    // values that others get too are copied, behind the filters that begin the run
+    let isShared = this.#copiesItself(node)
     for (;;) {
       const operator = descriptionOf(last.node) as OperatorDescription
       const { fused } = operator
       if (fused === undefined) break
+      const copies = isShared && operator.emits !== 'input'
+      if (copies) isShared = false
       parts.push({
         index: last.index,
+        copies,
         functions: operator.functions ?? [],
         bindings: fused.bindings ?? {},
         source: (names, emit) => fused.source(names, emit),
@@ -259,25 +264,45 @@ class ChainBuilder {
       if (!isStraight) break
       last = child
     }
-    return fusedConsumer(parts, this.#after(last, undefined), this.#options.site)
+    return fusedConsumer(parts, this.#after(last, undefined), this.#options.site, isShared)
   }
 
   #after(node: OperatorNode, side: string | undefined): Consumer {
     return fanOut(this.#targets(node, side))
   }
 
-  /** Whoever takes what a node emits: operators of the chain, and exchanges. */
-  #targets(node: OperatorNode, side: string | undefined): Consumer[] {
+  /**
+   * Whether a node copies the values it takes over a fan-out: one that begins with a filter does so behind it, since filters only
+   * look, and need not copy what they drop.
+   */
+  #copiesItself(node: OperatorNode): boolean {
     const { task } = this.#options
-    const targets: Consumer[] = []
+    if (!canGenerateCode() || descriptionOf(node.node)?.emits !== 'input') return false
+    const edges = task.calls.filter(({ to }) => to === node.node.id)
+    const [edge] = edges
+    if (edge === undefined || edges.length > 1) return false
+    const others = [...task.calls, ...task.outputs.map((output) => output.edge)].filter(
+      ({ from, side }) => from === edge.from && side === edge.side,
+    )
+    return others.at(-1) !== edge
+  }
+
+  /** Whoever takes what a node emits: operators of the chain, and exchanges. */
+  #targets(node: OperatorNode, side: string | undefined): Target[] {
+    const { task } = this.#options
+    const targets: Target[] = []
     for (const edge of task.calls) {
       if (edge.from === node.node.id && edge.side === side) {
-        targets.push(this.#consumers.get(edge.to) as Consumer)
+        const child = this.nodes.find((other) => other.node.id === edge.to) as OperatorNode
+        const consume = this.#consumers.get(edge.to) as Consumer
+        targets.push({ consume, copiesItself: this.#copiesItself(child) })
       }
     }
     const exchanges = task.outputs.filter(({ edge }) => edge.from === node.node.id)
     exchanges.forEach(({ edge }, index) => {
-      if (edge.side === side) targets.push((node.outputs[index] as ExchangeOutput).emit)
+      if (edge.side !== side) return
+      const { emit } = node.outputs[index] as ExchangeOutput
+      targets.push({ consume: emit, copiesItself: false })
     })
     return targets
   }

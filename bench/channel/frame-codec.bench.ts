@@ -1,0 +1,62 @@
+/**
+ * Frames between threads, nanoseconds a record: batches of 512 auction events, of events nested in another object, and of partial
+ * results.
+ *
+ *   node dist/bench/channel/frame-codec.bench.js
+ */
+import { Bench } from 'tinybench'
+import { auctionEvent } from '../../examples/auction/events.ts'
+import { FrameDecoder, FrameEncoder, ShapeBook } from '../../src/channel/frame-codec.ts'
+import { BATCH_RECORDS_MAX, RecordBatch } from '../../src/core/record-batch.ts'
+
+const BATCHES = 8
+
+function batchesOf(make: (index: number) => unknown): RecordBatch[] {
+  return Array.from({ length: BATCHES }, (_, n) => {
+    const batch = new RecordBatch()
+    for (let row = 0; row < BATCH_RECORDS_MAX; row++) {
+      batch.values[row] = make(n * BATCH_RECORDS_MAX + row)
+      batch.timestamps[row] = row
+    }
+    batch.count = BATCH_RECORDS_MAX
+    return batch
+  })
+}
+
+const bench = new Bench({ time: 1000 })
+const kinds: readonly (readonly [string, (index: number) => unknown])[] = [
+  ['auction events', auctionEvent],
+  ['nested events', (index) => ({ key: index, event: auctionEvent(index) })],
+  ['partial results', (index) => ({ key: index, slice: 1.7e12, valueCount: 3, accumulator: 7 })],
+]
+for (const [name, make] of kinds) {
+  const encoder = new FrameEncoder(new ShapeBook(), true)
+  const decoder = new FrameDecoder({ keepsStrings: false })
+  const into = new RecordBatch()
+  // strings made new each time: encoding flattens them
+  let batches: RecordBatch[] = []
+  const remake = { beforeEach: () => void (batches = batchesOf(make)) }
+  // shapes are told in the first frame that has them
+  const frames = [...batchesOf(make), ...batchesOf(make)].map((batch) =>
+    Uint8Array.from(encoder.encode(batch)),
+  )
+  for (const frame of frames) decoder.records(frame.buffer, 0, frame.length, into)
+  bench
+    .add(
+      `frame/encode ${name}`,
+      () => {
+        for (const batch of batches) encoder.encode(batch)
+      },
+      remake,
+    )
+    .add(`frame/decode ${name}`, () => {
+      for (const frame of frames.slice(BATCHES))
+        decoder.records(frame.buffer, 0, frame.length, into)
+    })
+}
+await bench.run()
+for (const { name, result } of bench.tasks) {
+  const medianMs = 'latency' in result ? result.latency.p50 : NaN
+  const ns = (medianMs * 1e6) / (BATCHES * BATCH_RECORDS_MAX)
+  console.log(`${name.padEnd(32)} ${ns.toFixed(1).padStart(8)} ns a record`)
+}
