@@ -94,6 +94,10 @@ export class Supervisor implements ServiceJob {
     const asking = setInterval(() => void this.#ask(), ASK_EVERY_MS)
     try {
       for (;;) {
+        if (this.#firstSignal !== undefined) {
+          logger.info('Stopped while the job was to be started: its last checkpoint stands')
+          return 0
+        }
         const end = await this.#runChild()
         const decision = this.#afterEnd(end)
         if (decision.kind === 'end') {
@@ -109,10 +113,7 @@ export class Supervisor implements ServiceJob {
           `The process of the job ended with ${endText(end)}; starting it again in ${decision.delayMs} ms`,
         )
         await this.#wait(decision.delayMs)
-        if (this.#firstSignal !== undefined) {
-          logger.info('Stopped while the job was to be started again: its last checkpoint stands')
-          return 0
-        }
+        if (this.#firstSignal !== undefined) continue
         this.#restartCount += 1
         this.#restartedAtMs.push(Date.now())
         this.#forgetOldRestarts()
@@ -234,7 +235,7 @@ export class Supervisor implements ServiceJob {
       {
         end,
         lastCodes,
-        isStopping: this.#firstSignal !== undefined,
+        stopSignal: this.#firstSignal,
         killedCode: this.#isKilled ? killedCode : undefined,
         restartedAtMs: this.#restartedAtMs,
         nowMs: Date.now(),

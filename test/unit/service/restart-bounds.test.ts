@@ -14,7 +14,7 @@ const bounds: RestartBounds = {
 const crashed: EndFacts = {
   end: { code: 1, signal: null },
   lastCodes: lastExitCodes,
-  isStopping: false,
+  stopSignal: undefined,
   killedCode: undefined,
   restartedAtMs: [],
   nowMs: 1_000_000,
@@ -33,15 +33,20 @@ test('what an end leads to', () => {
     ['wrong command line', { end: { code: 2, signal: null } }, over(2)],
     ['wrong job', { end: { code: 3, signal: null } }, over(3)],
     ['cancelled', { end: { code: 5, signal: null } }, over(5)],
-    ['failed while it stopped', { isStopping: true }, over(1)],
+    ['failed while it stopped', { stopSignal: 'SIGTERM' }, over(1)],
     [
       'crashed while it stopped',
-      { isStopping: true, end: { code: null, signal: 'SIGSEGV' } },
+      { stopSignal: 'SIGTERM', end: { code: null, signal: 'SIGSEGV' } },
       over(139),
     ],
     [
+      'not begun when it was told to stop',
+      { stopSignal: 'SIGTERM', end: { code: null, signal: 'SIGTERM' } },
+      over(0),
+    ],
+    [
       'killed at the deadline',
-      { isStopping: true, killedCode: 6, end: { code: null, signal: 'SIGKILL' } },
+      { stopSignal: 'SIGTERM', killedCode: 6, end: { code: null, signal: 'SIGKILL' } },
       over(6),
     ],
   ]
