@@ -24,6 +24,8 @@ import type {
 import type { Duration } from '../../src/core/duration.ts'
 import { positiveMs } from '../../src/core/duration.ts'
 import { EngineError, assert } from '../../src/core/errors.ts'
+import { checkOnUndecodable, UndecodableRecords } from '../undecodable.ts'
+import type { OnUndecodable } from '../undecodable.ts'
 import { findFiles } from './file-discovery.ts'
 import type { FoundFile } from './file-discovery.ts'
 import { FileSplitReader } from './file-split-reader.ts'
@@ -48,6 +50,11 @@ export interface FileSourceOptions<T> {
    * counts as a new one and is read from its beginning.
    */
   readonly watchEvery?: Duration
+  /**
+   * A line that the format refuses: fails the job with `RECORD_UNDECODABLE`, is left out, counted and logged, or is sent to
+   * `env.deadLetters`. Default `'fail'`.
+   */
+  readonly onUndecodable?: OnUndecodable
   /** A line that is longer fails the job. Default: 16 MiB. */
   readonly lineBytesMax?: number
   /** How much a subtask reads ahead of what it decodes, for all its files together. Default: 8 MiB. */
@@ -69,7 +76,8 @@ const READ_AHEAD_BYTES_DEFAULT = 8 * 1024 * 1024
  * env.from('orders', fileSource({ path: 'in/orders-*.jsonl', format: json<Order>(), watchEvery: '10s' }))
  */
 export function fileSource<T>(options: FileSourceOptions<T>): Source<T> {
-  const { path, format, watchEvery } = options
+  const { path, format, watchEvery, onUndecodable = 'fail' } = options
+  checkOnUndecodable(onUndecodable)
   const pattern = parsePathPattern(path)
   const lineBytesMax = positiveBytes(options.lineBytesMax ?? LINE_BYTES_MAX_DEFAULT, 'lineBytesMax')
   const readAheadBytes = positiveBytes(
@@ -81,13 +89,16 @@ export function fileSource<T>(options: FileSourceOptions<T>): Source<T> {
   return {
     type: 'files',
     isBounded: discoverEveryMs === undefined,
+    sendsDeadLetters: onUndecodable === 'dead-letter',
     details: {
       path,
       format: format.name,
       ...(watchEvery === undefined ? {} : { watchEvery }),
+      ...(onUndecodable === 'fail' ? {} : { onUndecodable }),
     },
     enumerator: (context) => new FileEnumerator(pattern, discoverEveryMs, context),
-    reader: (context) => openReader({ pattern, format, lineBytesMax, readAheadBytes }, context),
+    reader: (context) =>
+      openReader({ pattern, format, lineBytesMax, readAheadBytes, onUndecodable }, context),
   }
 }
 
@@ -158,11 +169,13 @@ interface ReaderOptions<T> {
   readonly format: Format<T>
   readonly lineBytesMax: number
   readonly readAheadBytes: number
+  readonly onUndecodable: OnUndecodable
 }
 
 function openReader<T>(options: ReaderOptions<T>, context: ReaderContext): SourceReader {
   const { pattern, format, lineBytesMax } = options
   const budget = new ReadBudget(options.readAheadBytes)
+  const undecodable = new UndecodableRecords(options.onUndecodable, context)
   return {
     open(split) {
       const { path, sizeBytes } = toData(split)
@@ -174,6 +187,7 @@ function openReader<T>(options: ReaderOptions<T>, context: ReaderContext): Sourc
         format,
         lineBytesMax,
         budget,
+        undecodable,
         context,
       })
     },

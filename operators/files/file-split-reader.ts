@@ -18,6 +18,7 @@ import type { Format } from '../../src/contract/format.ts'
 import type { ReaderContext, SplitReader } from '../../src/contract/source.ts'
 import { EngineError, isEngineError } from '../../src/core/errors.ts'
 import type { RecordBatch } from '../../src/core/record-batch.ts'
+import type { UndecodableRecords } from '../undecodable.ts'
 import { LineCutter } from './line-cutter.ts'
 import type { ReadBudget } from './read-budget.ts'
 
@@ -31,9 +32,12 @@ export interface FileSplitOptions<T> {
   readonly format: Format<T>
   readonly lineBytesMax: number
   readonly budget: ReadBudget
+  readonly undecodable: UndecodableRecords
   readonly context: Pick<ReaderContext, 'available'>
 }
 
+/** In place of a value that could not be decoded. */
+const passedOver: unique symbol = Symbol('passed over')
 const LINE_FEED = 0x0a
 /** So much of a line that cannot be decoded is shown in the error. */
 const LINE_SHOWN_BYTES = 80
@@ -64,11 +68,20 @@ export class FileSplitReader<T> implements SplitReader {
   read(batch: RecordBatch, recordsMax: number): 'records' | 'empty' | 'ended' {
     const lines = this.#lines
     const { values, timestamps } = batch
+    const { undecodable } = this.#options
+    undecodable.beginRead()
     let count = 0
+    let passedOverCount = 0
     while (count < recordsMax) {
+      if (undecodable.isFull || passedOverCount > recordsMax) break
       const step = lines.next()
       if (step === 'line') {
-        values[count] = this.#decode(lines.bytes.subarray(lines.start, lines.end))
+        const value = this.#decode(lines.bytes.subarray(lines.start, lines.end))
+        if (value === passedOver) {
+          passedOverCount += 1
+          continue
+        }
+        values[count] = value
         timestamps[count] = NaN
         count += 1
       } else if (step === 'too-long') {
@@ -79,6 +92,10 @@ export class FileSplitReader<T> implements SplitReader {
     }
     batch.count = count
     if (count > 0) return 'records'
+    if (passedOverCount > 0) {
+      this.#options.context.available() // there may be more behind what was passed over
+      return 'empty'
+    }
     if (this.#failure !== undefined) throw this.#failure
     this.#isAwaited = !this.#isEnded
     return this.#isEnded ? 'ended' : 'empty'
@@ -96,13 +113,27 @@ export class FileSplitReader<T> implements SplitReader {
     await this.#closeFile()
   }
 
-  #decode(line: Buffer): T {
+  #decode(line: Buffer): T | typeof passedOver {
+    const { format, undecodable, path } = this.#options
     try {
-      return this.#options.format.decode(line)
-    } catch (error) {
-      // the format says by itself what the job's author did wrong; nothing is wrong with the line
-      if (isEngineError(error)) throw error
-      throw this.#undecodable(line, error)
+      return format.decode(line)
+    } catch (cause) {
+      const byteOffset = this.#lines.lineOffset
+      const shown = JSON.stringify(line.toString('utf8', 0, LINE_SHOWN_BYTES))
+      const dots = line.length > LINE_SHOWN_BYTES ? '…' : ''
+      undecodable.take(
+        cause,
+        (text) =>
+          `The line at byte ${byteOffset} of the file ${path} is no ${format.name}: ${text}. It begins with ${shown}${dots}`,
+        () => ({
+          value: new Uint8Array(line),
+          key: null,
+          headers: new Map(),
+          timestampMs: NaN,
+          origin: { path, byteOffset },
+        }),
+      )
+      return passedOver
     }
   }
 
@@ -264,18 +295,6 @@ export class FileSplitReader<T> implements SplitReader {
       'RECORD_UNDECODABLE',
       `The line at byte ${this.#lines.lineOffset} of the file ${this.#options.path} is longer than ` +
         `${this.#options.lineBytesMax} bytes; raise lineBytesMax, or correct the file if it has no line ends`,
-    )
-  }
-
-  #undecodable(line: Buffer, cause: unknown): EngineError {
-    const text = cause instanceof Error ? cause.message : String(cause)
-    const shown = JSON.stringify(line.toString('utf8', 0, LINE_SHOWN_BYTES))
-    const dots = line.length > LINE_SHOWN_BYTES ? '…' : ''
-    return new EngineError(
-      'RECORD_UNDECODABLE',
-      `The line at byte ${this.#lines.lineOffset} of the file ${this.#options.path} is no ` +
-        `${this.#options.format.name}: ${text}. It begins with ${shown}${dots}`,
-      { cause },
     )
   }
 }

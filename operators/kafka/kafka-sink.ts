@@ -33,7 +33,8 @@ export function kafkaSink<T>(options: KafkaSinkOptions<T>): Sink<T> {
         openClient: () => openKafkajsClient(options),
       })
     },
-    open(context) {
+    async open(context) {
+      await options.value.openEncoder?.()
       const guarantee = guaranteeOf(options, context)
       const client = openKafkajsClient(options)
       if (typeof guarantee === 'string') {

@@ -3,6 +3,8 @@ import { positiveMs } from '../../src/core/duration.ts'
 import type { Duration } from '../../src/core/duration.ts'
 import { EngineError } from '../../src/core/errors.ts'
 import type { Format } from '../../src/contract/format.ts'
+import { checkOnUndecodable } from '../undecodable.ts'
+import type { OnUndecodable } from '../undecodable.ts'
 import type { Isolation } from './kafka-client.ts'
 import { parseBrokers } from './kafka-connection.ts'
 import type { KafkaConnection } from './kafka-connection.ts'
@@ -38,8 +40,11 @@ export interface KafkaSourceSettings extends KafkaConnection {
    * broker may come on top. Default 16 MiB.
    */
   readonly readAheadBytesMax?: number
-  /** A record that the format refuses: fails the job with `RECORD_UNDECODABLE`, or is logged and left out. Default `'fail'`. */
-  readonly onUndecodable?: 'fail' | 'skip'
+  /**
+   * A record that a format refuses: fails the job with `RECORD_UNDECODABLE`, is left out, counted and logged, or is sent to
+   * `env.deadLetters`. Default `'fail'`.
+   */
+  readonly onUndecodable?: OnUndecodable
 }
 
 const gib = 1024 * 1024 * 1024
@@ -51,6 +56,7 @@ export const READ_AHEAD_BYTES_MAX: number = 16 * 1024 * 1024
 export function checkSourceOptions(options: KafkaSourceSettings): void {
   const { topics, startAt, endAt, group, readAheadBytesMax, discoverPartitionsEvery } = options
   parseBrokers(options.brokers)
+  checkOnUndecodable(options.onUndecodable)
   if (!(topics instanceof RegExp) && topics.length === 0) {
     throw invalid('topics is empty; name at least one topic, or give a regular expression')
   }
@@ -96,6 +102,7 @@ export function sourceDetails(
     ...(endAt === undefined ? {} : { endAt: showPlace(endAt) }),
     ...(group === undefined ? {} : { group }),
     isolation: options.isolation ?? 'read_committed',
+    ...(options.onUndecodable === undefined ? {} : { onUndecodable: options.onUndecodable }),
   }
 }
 

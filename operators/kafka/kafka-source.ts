@@ -48,6 +48,7 @@ function sourceOf<T>(
   return {
     type: 'kafka',
     isBounded: options.endAt !== undefined,
+    sendsDeadLetters: onUndecodable === 'dead-letter',
     details: sourceDetails(options, valueFormat),
     enumerator: (context) => kafkaEnumerator(context, options, openKafkajsClient(options)),
     reader: (context) =>

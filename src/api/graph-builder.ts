@@ -1,4 +1,5 @@
 /** Collects what streams describe. Streams are descriptions: nothing runs while a job is built. */
+import { DEAD_LETTERS } from '../core/dead-letter.ts'
 import { EngineError } from '../core/errors.ts'
 import type {
   ChainOption,
@@ -57,6 +58,13 @@ export class GraphBuilder {
       }
     })
     return id
+  }
+
+  /** Where the dead letters of the sources come from that have been added so far. */
+  deadLetters(): Origin[] {
+    return this.#nodes
+      .filter((node) => node.kind === 'source' && node.source.sendsDeadLetters === true)
+      .map(({ id }) => ({ nodeId: id, side: DEAD_LETTERS, partitioning: { kind: 'auto' } }))
   }
 
   build(): JobGraph {

@@ -18,6 +18,7 @@ import type { OperatorDescription } from '../contract/operator.ts'
 import type { Sink } from '../contract/sink.ts'
 import type { Source, WatermarkStrategy } from '../contract/source.ts'
 import type { Window, WindowFunction } from '../contract/window.ts'
+import type { DeadLetter } from '../core/dead-letter.ts'
 import { positiveMs } from '../core/duration.ts'
 import { EngineError } from '../core/errors.ts'
 import type { Partitioning } from '../plan/job-graph.ts'
@@ -60,6 +61,15 @@ export class EnvImplementation<P> implements Env<P> {
       [],
     )
     return publicStream<T>(new StreamImplementation(this.#graph, [originOf(id)]))
+  }
+
+  get deadLetters(): DataStream<DeadLetter> {
+    const origins = this.#graph.deadLetters()
+    if (origins.length > 0) return publicStream(new StreamImplementation(this.#graph, origins))
+    throw new EngineError(
+      'JOB_INVALID',
+      `Job '${this.#graph.name}': env.deadLetters is read, but no source before it sends any; give one onUndecodable: 'dead-letter', and read them behind it`,
+    )
   }
 }
 

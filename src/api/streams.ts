@@ -22,6 +22,7 @@ import type { Sink } from '../contract/sink.ts'
 import type { Source, WatermarkStrategy } from '../contract/source.ts'
 import type { PaneOf, Window, WindowFunction } from '../contract/window.ts'
 import type { ChangeKind } from '../core/change.ts'
+import type { DeadLetter } from '../core/dead-letter.ts'
 import type { Duration } from '../core/duration.ts'
 import type { Key } from '../core/key.ts'
 import type { Schema } from '../core/schema.ts'
@@ -64,6 +65,15 @@ export interface Env<P = unknown> {
    * env.from('views', source, { timestampMs: (view) => view.atMs, watermarks: outOfOrder({ delay: '3s' }) })
    */
   from<T>(uid: string, source: Source<T>, options?: SourceOptions<T>): DataStream<T>
+  /**
+   * The records that sources with `onUndecodable: 'dead-letter'` could not decode: a stream like any other, told apart by
+   * `operatorUid`. It has those of the sources added before it is read; a source whose dead letters nobody reads is
+   * `DEAD_LETTERS_UNREAD`.
+   *
+   * @example
+   * env.deadLetters.to('undecodable', kafkaSink({ brokers, topic: 'views-undecodable', value: deadLetterJson() }))
+   */
+  readonly deadLetters: DataStream<DeadLetter>
 }
 
 /**

@@ -9,7 +9,9 @@
  *  - Reading a split again from a position gives the same records in the same order (replayable).
  *  - `read` never waits: it fills from what is at hand and answers `'empty'` when there is nothing.
  */
+import type { UnreadRecord } from '../core/dead-letter.ts'
 import type { Logger } from '../core/log.ts'
+import type { Metrics } from '../core/metrics.ts'
 import type { RecordBatch } from '../core/record-batch.ts'
 import type { Clock } from '../core/time.ts'
 import type { Mailbox } from './operator.ts'
@@ -28,6 +30,8 @@ export interface Source<out T> {
   readonly details?: Readonly<Record<string, string | number | boolean>>
   /** How the watermark follows its records where the job does not say. Default: `monotonous()`. */
   readonly watermarks?: WatermarkStrategy
+  /** Whether its readers send dead letters; then the job must read them. Default: false. */
+  readonly sendsDeadLetters?: boolean
   /** The coordinator's side. */
   enumerator(context: EnumeratorContext): SplitEnumerator
   /** The side of one subtask. */
@@ -86,6 +90,12 @@ export interface ReaderContext {
   availableAt(processingTimeMs: number): void
   /** Fails the subtask from a callback. */
   fail(error: unknown): void
+  readonly metrics: Metrics
+  /**
+   * Hands on a record that could not be decoded, from within `read` only, by a source that `sendsDeadLetters`. It leaves with what that
+   * call reads, so the split's position tells of it as of any record. `timestampMs` NaN: the time of reading.
+   */
+  deadLetter(letter: UnreadRecord): void
 }
 
 /** The source's side of one subtask. */

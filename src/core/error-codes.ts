@@ -11,6 +11,7 @@ export const errorCodes = {
   GRAPH_CYCLE: 'job',
   GRAPH_NO_SOURCE: 'job',
   GRAPH_NO_SINK: 'job',
+  DEAD_LETTERS_UNREAD: 'job',
   STREAM_OF_OTHER_JOB: 'job',
   PARALLELISM_INVALID: 'job',
   PARALLELISM_ABOVE_MAX: 'job',

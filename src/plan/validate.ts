@@ -1,4 +1,5 @@
 /** Finds every mistake of a graph at once, each with the operator's name and what to do. Pure. */
+import { DEAD_LETTERS } from '../core/dead-letter.ts'
 import { EngineError } from '../core/errors.ts'
 import type { ErrorCode } from '../core/error-codes.ts'
 import { checkScale } from '../core/key-group.ts'
@@ -28,6 +29,7 @@ export function validateGraph(graph: JobGraph, scale: GraphScale): void {
     ...nodeMistakes(graph),
     ...uidMistakes(graph),
     ...edgeMistakes(graph, scale),
+    ...letterMistakes(graph),
     ...cycleMistakes(graph),
   ]
   const [first] = mistakes
@@ -147,6 +149,17 @@ function edgeMistakes(graph: JobGraph, scale: GraphScale): Mistake[] {
     }
   }
   return mistakes
+}
+
+function letterMistakes(graph: JobGraph): Mistake[] {
+  return graph.nodes
+    .filter((node) => node.kind === 'source' && node.source.sendsDeadLetters === true)
+    .filter(({ id }) => !graph.edges.some(({ from, side }) => from === id && side === DEAD_LETTERS))
+    .map((node) => ({
+      code: 'DEAD_LETTERS_UNREAD',
+      text: `${title(node)} sends dead letters and nobody reads them; end env.deadLetters with .to(uid, sink), behind the last source of the job`,
+      uid: node.uid,
+    }))
 }
 
 function cycleMistakes(graph: JobGraph): Mistake[] {

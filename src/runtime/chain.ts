@@ -16,6 +16,7 @@ import type {
 } from '../contract/operator.ts'
 import { EVENT_TIMERS, PROCESSING_TIMERS } from '../contract/operator.ts'
 import type { KeyedStore } from '../contract/state-backend.ts'
+import { DEAD_LETTERS } from '../core/dead-letter.ts'
 import { canGenerateCode } from '../core/generated-code.ts'
 import type { RecordTime } from '../core/time.ts'
 import type { GraphNode, OperatorNode as OperatorGraphNode } from '../plan/job-graph.ts'
@@ -56,15 +57,19 @@ export class Chain {
   readonly outputs: readonly ExchangeOutput[]
   /** For each exchange into the task, in the order of its inputs. Of a source: one. */
   readonly loops: readonly BatchConsumer[]
+  /** Of a source: takes its dead letters. */
+  readonly letters: Consumer
 
   private constructor(
     nodes: readonly OperatorNode[],
     outputs: readonly ExchangeOutput[],
     loops: readonly BatchConsumer[],
+    letters: Consumer,
   ) {
     this.nodes = nodes
     this.outputs = outputs
     this.loops = loops
+    this.letters = letters
   }
 
   static async open(options: ChainOptions): Promise<Chain> {
@@ -78,7 +83,7 @@ export class Chain {
       }
       throw error
     }
-    return new Chain(builder.nodes, builder.outputs, builder.loops())
+    return new Chain(builder.nodes, builder.outputs, builder.loops(), builder.letters())
   }
 
   get head(): OperatorNode {
@@ -162,6 +167,10 @@ class ChainBuilder {
       this.#connect(node)
       this.#consumers.set(node.node.id, await this.#openNode(node))
     }
+  }
+
+  letters(): Consumer {
+    return this.#after(this.nodes[0] as OperatorNode, DEAD_LETTERS)
   }
 
   loops(): BatchConsumer[] {

@@ -6,6 +6,7 @@
  *    position tells exactly what has been handed on.
  *  - Of the splits that may have records, the one that is furthest behind in event time is read next: files that cover
  *    different hours are read in the order of time, and none holds more state open than it must.
+ *  - Dead letters of a read leave with its batch, before the next read. They tell nothing of time: they move no watermark.
  *  - The watermark is the minimum over splits that have neither ended nor are idle, and only grows.
  */
 import type { Mailbox } from '../contract/operator.ts'
@@ -16,8 +17,10 @@ import type {
   SplitReader,
   WatermarkGenerator,
 } from '../contract/source.ts'
+import type { DeadLetter } from '../core/dead-letter.ts'
 import { EngineError } from '../core/errors.ts'
 import type { Logger } from '../core/log.ts'
+import type { Metrics } from '../core/metrics.ts'
 import { RecordBatch } from '../core/record-batch.ts'
 import type { Clock } from '../core/time.ts'
 import { WATERMARK_MIN } from '../core/time.ts'
@@ -40,6 +43,7 @@ export interface SourceHeadOptions {
   readonly logger: Logger
   readonly signal: AbortSignal
   readonly mailbox: Mailbox
+  readonly metrics: Metrics
   readonly wake: () => void
   readonly fail: (error: unknown) => void
   readonly recordsMax: number
@@ -62,6 +66,8 @@ export class SourceHead {
   /** When `read` should be tried again although nothing was said, in processing time. */
   wakeAtMs: number = Infinity
   recordsRead = 0
+  /** What the last read could not decode; whoever called it empties the list. */
+  readonly letters: DeadLetter[] = []
   readonly #options: SourceHeadOptions
   readonly #reader: SourceReader
   #splits: OpenSplit[] = []
@@ -94,6 +100,15 @@ export class SourceHead {
         if (head !== undefined && processingTimeMs < head.wakeAtMs) head.wakeAtMs = processingTimeMs
       },
       fail: options.fail,
+      metrics: options.metrics,
+      deadLetter(letter) {
+        const { timestampMs } = letter
+        head?.letters.push({
+          ...letter,
+          operatorUid: context.operatorUid,
+          timestampMs: Number.isFinite(timestampMs) ? timestampMs : options.clock.now(),
+        })
+      },
     }
     head = new SourceHead(options, await options.node.source.reader(context))
     return head
@@ -134,7 +149,7 @@ export class SourceHead {
     for (const split of this.#splits) split.mayHaveRecords = true
   }
 
-  /** Reads a batch of some split, with event times filled in. False if there is nothing now. */
+  /** Reads a batch of some split, with event times filled in; it is empty where there were dead letters only. False if there is nothing now. */
   read(nowMs: number): boolean {
     if (nowMs >= this.wakeAtMs) {
       this.wakeAtMs = Infinity
@@ -149,6 +164,7 @@ export class SourceHead {
       }
       next.mayHaveRecords = false
       if (status === 'ended') this.#endSplit(next)
+      if (this.letters.length > 0) return true
     }
     this.#findIdle()
     return false

@@ -335,6 +335,7 @@ export class Subtask {
         signal: this.#abort.signal,
         mailbox: { submit: (action) => this.#submit(action) },
         wake: this.options.wake,
+        metrics: this.#metrics.of(nameOf(head)),
         fail: (error) => this.#fail(error),
         recordsMax: Math.min(SOURCE_RECORDS_MAX, BATCH_RECORDS_MAX * task.parallelism),
       })
@@ -438,6 +439,15 @@ export class Subtask {
     return true
   }
 
+  /** Before the records of the same read: a position between two batches covers both. */
+  #sendLetters(source: SourceHead): void {
+    for (const letter of source.letters.splice(0)) {
+      this.#time.timestampMs = letter.timestampMs
+      this.#chain.letters(letter)
+      this.#site.index = 0
+    }
+  }
+
   /** Takes the next batch of the source. */
   #read(source: SourceHead, nowMs: number): boolean {
     if (this.#isEnding || this.#stop === 'done') return false
@@ -451,6 +461,7 @@ export class Subtask {
     // what a source or the job's own timestampMs throws is the source's
     this.#site.index = 0
     if (source.read(nowMs)) {
+      if (source.letters.length > 0) this.#sendLetters(source)
       if (this.#isIdle) this.#setIdle(false)
       this.#polled.batch = source.batch
       this.#polled.inputIndex = 0

@@ -7,6 +7,9 @@ import type { TestContext } from 'node:test'
 import type { Committable, SinkContext } from '../../src/contract/sink.ts'
 import type { EnumeratorContext, ReaderContext, SplitReader } from '../../src/contract/source.ts'
 import { RecordBatch } from '../../src/core/record-batch.ts'
+import type { UnreadRecord } from '../../src/core/dead-letter.ts'
+import type { Metrics } from '../../src/core/metrics.ts'
+import { silentMetrics } from '../../src/core/metrics.ts'
 import type { Clock } from '../../src/core/time.ts'
 import type { Logger } from '../../src/core/log.ts'
 import { silentLogger } from '../../src/core/log.ts'
@@ -55,6 +58,8 @@ export class FakeReaderContext implements ReaderContext {
   readonly logger: Logger = silentLogger
   readonly signal: AbortSignal = new AbortController().signal
   readonly mailbox = { submit: (action: () => void): void => action() }
+  readonly metrics: Metrics = silentMetrics
+  readonly letters: UnreadRecord[] = []
   availableCount = 0
   #wake: (() => void) | undefined
 
@@ -62,6 +67,10 @@ export class FakeReaderContext implements ReaderContext {
     this.availableCount += 1
     this.#wake?.()
     this.#wake = undefined
+  }
+
+  deadLetter(letter: UnreadRecord): void {
+    this.letters.push(letter)
   }
 
   availableAt(): void {

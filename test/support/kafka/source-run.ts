@@ -6,6 +6,8 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { RecordBatch } from '../../../src/core/record-batch.ts'
 import { kafkaSource } from '../../../operators/kafka/index.ts'
 import type { KafkaSourceOptions } from '../../../operators/kafka/index.ts'
+import type { UnreadRecord } from '../../../src/core/dead-letter.ts'
+import { silentMetrics } from '../../../src/core/metrics.ts'
 import type { Logger } from '../../../src/core/log.ts'
 import type { Clock } from '../../../src/core/time.ts'
 import type { Format } from '../../../src/contract/format.ts'
@@ -71,6 +73,7 @@ export class SourceRun<T> {
   readonly enumerator: SplitEnumerator
   readonly reader: SourceReader
   readonly logger: LogLines
+  readonly letters: readonly UnreadRecord[]
   readonly #splits: Map<string, Split>
   readonly #readers = new Map<string, SplitReader>()
   readonly #ended = new Set<string>()
@@ -82,6 +85,7 @@ export class SourceRun<T> {
   static async start<T>(source: Source<T>, options: SourceRunOptions = {}): Promise<SourceRun<T>> {
     const logger = new LogLines()
     const signals = new Signals()
+    const letters: UnreadRecord[] = []
     const shared = {
       operatorUid: 'source',
       parallelism: 1,
@@ -97,8 +101,17 @@ export class SourceRun<T> {
       available: () => signals.available(),
       availableAt: () => undefined,
       fail: (error) => signals.fail(error),
+      metrics: silentMetrics,
+      deadLetter: (letter) => letters.push(letter),
     })
-    const run = new SourceRun<T>(enumerator, reader, logger, signals, options.recordsMax ?? 100)
+    const run = new SourceRun<T>(
+      enumerator,
+      reader,
+      logger,
+      signals,
+      options.recordsMax ?? 100,
+      letters,
+    )
     openRuns.add(run)
     const splits = options.splits ?? (await enumerator.discover(new Set()))
     for (const split of splits) run.open(split)
@@ -111,10 +124,12 @@ export class SourceRun<T> {
     logger: LogLines,
     signals: Signals,
     recordsMax: number,
+    letters: readonly UnreadRecord[],
   ) {
     this.enumerator = enumerator
     this.reader = reader
     this.logger = logger
+    this.letters = letters
     this.#signals = signals
     this.#recordsMax = recordsMax
     this.#splits = new Map()

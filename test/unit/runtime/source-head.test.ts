@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import type { ReaderContext, Source, Split, SplitReader } from '../../../src/contract/source.ts'
 import { silentLogger } from '../../../src/core/log.ts'
+import { silentMetrics } from '../../../src/core/metrics.ts'
 import type { RecordBatch } from '../../../src/core/record-batch.ts'
 import { monotonous } from '../../../src/index.ts'
 import type { SourceNode } from '../../../src/plan/job-graph.ts'
@@ -84,6 +85,7 @@ class TestHead {
       logger: silentLogger,
       signal: new AbortController().signal,
       mailbox: { submit: (action) => action() },
+      metrics: silentMetrics,
       wake: () => {},
       fail: (error) => assert.fail(String(error)),
       recordsMax: 100,

@@ -1,12 +1,14 @@
 /** The reader and its read-ahead against a cluster in memory. */
 import assert from 'node:assert/strict'
 import { afterEach, describe, test } from 'node:test'
+import type { UnreadRecord } from '../../../../src/core/dead-letter.ts'
 import { EngineError } from '../../../../src/core/errors.ts'
+import { silentMetrics } from '../../../../src/core/metrics.ts'
 import { RecordBatch } from '../../../../src/core/record-batch.ts'
 import type { Clock } from '../../../../src/core/time.ts'
 import type { ReaderContext, SplitReader } from '../../../../src/contract/source.ts'
 import { kafkaReader, valueDecoder } from '../../../../operators/kafka/kafka-reader.ts'
-import type { KafkaReader } from '../../../../operators/kafka/kafka-reader.ts'
+import type { KafkaReader, KafkaReaderOptions } from '../../../../operators/kafka/kafka-reader.ts'
 import { RETRY_MS_MAX } from '../../../../operators/kafka/kafka-errors.ts'
 import { toSplit } from '../../../../operators/kafka/kafka-splits.ts'
 import { FakeKafkaClient } from '../../../support/kafka/fake-kafka-client.ts'
@@ -28,8 +30,9 @@ class TestReader {
   /** Added to the machine's clock. */
   elapsedMs = 0
   failure: unknown
+  readonly letters: UnreadRecord[] = []
 
-  constructor(readAheadBytesMax: number = 1_000_000) {
+  constructor(readAheadBytesMax: number = 1_000_000, options: Partial<KafkaReaderOptions> = {}) {
     const clock: Clock = {
       now: () => 0,
       elapsed: () => performance.now() + this.elapsedMs,
@@ -45,6 +48,8 @@ class TestReader {
       available: () => undefined,
       availableAt: () => undefined,
       fail: (error) => (this.failure ??= error),
+      metrics: silentMetrics,
+      deadLetter: (letter) => this.letters.push(letter),
     }
     this.reader = kafkaReader(
       context,
@@ -53,6 +58,7 @@ class TestReader {
         isolation: 'read_committed',
         readAheadBytesMax,
         onUndecodable: 'fail',
+        ...options,
       },
       this.client,
     )
@@ -280,5 +286,95 @@ describe('a Kafka reader', { timeout: 60_000 }, () => {
 
     assert.equal(run.client.calls.length, calls)
     assert.equal(run.failure, undefined)
+  })
+
+  test('an undecodable record becomes a dead letter with all that is known of it, and reading goes on', async () => {
+    const run = new TestReader(1_000_000, { onUndecodable: 'dead-letter' })
+    const [partition] = run.client.addTopic('a', 1)
+    partition?.append(['good', 'bad one', 'good too'])
+    const split = run.open('a', 0)
+
+    const values = await take(split, 2)
+
+    assert.deepEqual(values, ['good', 'good too'])
+    assert.equal(split.position(), 3n)
+    const [letter] = run.letters
+    assert.equal(run.letters.length, 1)
+    assert.equal(Buffer.from(letter?.value ?? []).toString(), 'bad one')
+    assert.deepEqual(letter?.origin, { topic: 'a', partition: 0, offset: 1 })
+    assert.equal(letter?.error.code, 'RECORD_UNDECODABLE')
+    assert.match(letter?.error.message ?? '', /topic|a, partition 0, offset 1 .*'bad one' is bad/)
+    assert.match(letter?.error.stack ?? '', /\n +at /)
+  })
+
+  test('one read gives up so many dead letters only, however many there are', async () => {
+    const run = new TestReader(1_000_000, { onUndecodable: 'dead-letter' })
+    const [partition] = run.client.addTopic('a', 1)
+    for (let i = 0; i < 100; i++) partition?.append(['bad'.repeat(10_000)])
+    const split = run.open('a', 0)
+    const batch = new RecordBatch()
+    const counts: number[] = []
+
+    while (run.letters.length < 100) {
+      const before = run.letters.length
+      batch.reset()
+      split.read(batch, 512)
+      counts.push(run.letters.length - before)
+      await new Promise(setImmediate)
+    }
+
+    assert.ok(Math.max(...counts) <= 10, `${Math.max(...counts)} letters in one read`)
+  })
+
+  test('what is wrong with the job is no bad record', async () => {
+    const value = {
+      ...text,
+      decode: (): string => {
+        throw new EngineError('SCHEMA_ASYNC', 'a promise')
+      },
+    }
+    const run = new TestReader(1_000_000, { onUndecodable: 'skip', decode: valueDecoder(value) })
+    const [partition] = run.client.addTopic('a', 1)
+    partition?.append(['a'])
+    const split = run.open('a', 0)
+
+    await assert.rejects(take(split, 1), { code: 'SCHEMA_ASYNC' })
+  })
+
+  test('a record whose format has to fetch something holds its partition and no other', async () => {
+    const known = new Set<string>()
+    const asked: (() => void)[] = []
+    const value = {
+      ...text,
+      awaitsBefore(bytes: Uint8Array) {
+        const id = Buffer.from(bytes).toString()
+        if (!id.startsWith('new') || known.has(id)) return undefined
+        return new Promise<void>((resolve) => {
+          asked.push(() => {
+            known.add(id)
+            resolve()
+          })
+        })
+      },
+    }
+    const run = new TestReader(1_000_000, { decode: valueDecoder(value) })
+    const [first, second] = run.client.addTopic('a', 2)
+    first?.append(['a', 'new 1', 'b', 'new 2', 'new 1', 'c'])
+    second?.append(['x', 'y'])
+    const held = run.open('a', 0)
+    const other = run.open('a', 1)
+    const batch = new RecordBatch()
+
+    assert.deepEqual(await take(held, 1), ['a'])
+    assert.equal(held.read(batch, 10), 'empty')
+    assert.equal(held.position(), 1n)
+    assert.deepEqual(await take(other, 2), ['x', 'y'])
+    assert.equal(asked.length, 1)
+    asked[0]?.()
+    assert.deepEqual(await take(held, 2), ['new 1', 'b'])
+    await until(() => asked.length === 2)
+    asked[1]?.()
+    assert.deepEqual(await take(held, 3), ['new 2', 'new 1', 'c'])
+    assert.equal(held.position(), 6n)
   })
 })
