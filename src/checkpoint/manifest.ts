@@ -77,7 +77,9 @@ export function decodeManifest(bytes: Uint8Array, place: string): Manifest {
 
 /** The items of a subtask of an operator, in the form a manifest holds them. */
 export function encodeItems(items: readonly unknown[]): Uint8Array {
-  return encodeValue(items)
+  // no Buffer: JSON would make an array of numbers of it, a hundred times as large, before we see it
+  const { buffer, byteOffset, length } = encodeValue(items)
+  return new Uint8Array(buffer, byteOffset, length)
 }
 
 /** The items that a manifest holds. */

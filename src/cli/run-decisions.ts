@@ -34,6 +34,7 @@ export function decideRun(
   { graph, cores }: { readonly graph: JobGraph; readonly cores: number },
 ): RunDecisions {
   const { state, leveldb, from, force, allowNonRestoredState, preAggregate } = configuration
+  const { onPartialCommit, claim } = configuration
   const maxParallelism = configuration.maxParallelism ?? MAX_PARALLELISM_DEFAULT
   const scale = decideScale(configuration, { graph, cores, maxParallelism })
   const isBounded = graph.nodes.every((node) => node.kind !== 'source' || node.source.isBounded)
@@ -52,6 +53,8 @@ export function decideRun(
       ...(from === undefined ? {} : { from }),
       ...(force === undefined ? {} : { force }),
       ...(allowNonRestoredState === undefined ? {} : { allowNonRestoredState }),
+      ...(onPartialCommit === undefined ? {} : { onPartialCommit }),
+      ...(claim === undefined ? {} : { claim }),
       ...(preAggregate === undefined ? {} : { preAggregate }),
     },
     checkpointIntervalMs:

@@ -41,6 +41,8 @@ export interface Configuration {
   readonly from?: string
   readonly force?: boolean
   readonly allowNonRestoredState?: boolean
+  readonly onPartialCommit?: 'fail' | 'accept-loss' | 'accept-duplicates'
+  readonly claim?: boolean
   readonly preAggregate?: boolean
   readonly control?: number | 'off'
   readonly supervise?: boolean
@@ -222,6 +224,19 @@ export const settings: readonly Setting[] = [
     '--allow-non-restored-state',
     flag,
     'drop state that no operator of the job claims, instead of refusing to start',
+  ),
+  beginning(
+    'onPartialCommit',
+    '--on-partial-commit',
+    choice('fail', 'accept-loss', 'accept-duplicates'),
+    'where output of the checkpoint was lost in part: stop with a report; go on without the lost part; or go back and write all of ' +
+      'it again (default: fail)',
+  ),
+  beginning(
+    'claim',
+    '--claim',
+    flag,
+    'the job that the checkpoint directory or savepoint was copied from is over for good: its unfinished output is ended here',
   ),
   checkpoints(
     'checkpoints.directory',

@@ -44,6 +44,8 @@ test('every setting can be given in each source, and means the same there', () =
     from: ['none', 'none'],
     force: ['true', true],
     allowNonRestoredState: ['true', true],
+    onPartialCommit: ['accept-loss', 'accept-loss'],
+    claim: ['true', true],
     preAggregate: ['true', true],
     'checkpoints.directory': ['/ck', '/ck'],
     'checkpoints.guarantee': ['at-least-once', 'at-least-once'],
