@@ -104,11 +104,12 @@ function contestOf(engines: readonly Engine[], query: string, parallelism: strin
 }
 
 function runEngine({ name, command }: Engine, args: readonly string[]): Outcome {
-  const [program, ...before] = command as [string, ...string[]]
-  const { status, stdout, stderr } = spawnSync(program, [...before, ...args], {
-    encoding: 'utf8',
-    maxBuffer: 1 << 28,
-  })
+  // the shell's `times` tells what its children took: of every engine alike, whatever it is written in
+  const { status, stdout, stderr } = spawnSync(
+    'sh',
+    ['-c', '"$@"; status=$?; times; exit $status', 'sh', ...command, ...args],
+    { encoding: 'utf8', maxBuffer: 1 << 28 },
+  )
   const line = stdout
     .trim()
     .split('\n')
@@ -116,7 +117,17 @@ function runEngine({ name, command }: Engine, args: readonly string[]): Outcome 
   if (status !== 0 || line === undefined) {
     throw new Error(`${name} ${args.join(' ')} ended with ${status}: ${stderr.slice(-2000)}`)
   }
-  return JSON.parse(line) as Outcome
+  const cpuSeconds = childSeconds(stdout.trim().split('\n').at(-1) ?? '')
+  return { ...(JSON.parse(line) as Outcome), cpuSeconds }
+}
+
+/** The last line of `times`: user and system time of the children, `1m2.345s 0m0.120s`. */
+function childSeconds(line: string): number {
+  let seconds = 0
+  for (const [, minutes, rest] of line.matchAll(/(\d+)m([\d.]+)s/g)) {
+    seconds += Number(minutes) * 60 + Number(rest)
+  }
+  return seconds
 }
 
 function ownEngine(): Engine {
@@ -149,7 +160,7 @@ function write(engines: readonly Engine[], contests: readonly Contest[]): void {
     notes: [
       `${Number(values.events).toLocaleString('en')} events, ${values.rounds} rounds in turn; medians (least–most); ratios within a round`,
       `${cpus()[0]?.model ?? 'unknown processor'}, ${availableParallelism()} cores, Node ${process.versions.node}`,
-      `outputs compared by row count and checksum`,
+      'outputs compared by row count and checksum; processor time of whole processes, their start included',
     ],
     engines: engines.map(({ name }) => name),
     contests,

@@ -12,8 +12,8 @@ export interface Outcome {
   readonly rows: number
   readonly checksum: number
   readonly maxRssMb?: number
-  /** User and system time of the whole process. Not every engine tells it. */
-  readonly cpuSeconds?: number
+  /** User and system time of the whole process, start included. */
+  readonly cpuSeconds: number
 }
 
 /** One query with its options, run by every engine in every round. */
@@ -55,6 +55,16 @@ export function ratiosOf({ outcomes }: Contest, engine: string, other: string): 
   const ratios = (outcomes.get(engine) ?? []).flatMap(({ eventsPerSecond }, round) => {
     const against = others[round]
     return against === undefined ? [] : [eventsPerSecond / against.eventsPerSecond]
+  })
+  return spreadOf(ratios)
+}
+
+/** How many times the processor time of the engine `other` took, round by round: what a busy machine distorts least. */
+export function cpuRatiosOf({ outcomes }: Contest, engine: string, other: string): Spread {
+  const others = outcomes.get(other) ?? []
+  const ratios = (outcomes.get(engine) ?? []).flatMap(({ cpuSeconds }, round) => {
+    const against = others[round]
+    return against === undefined ? [] : [against.cpuSeconds / cpuSeconds]
   })
   return spreadOf(ratios)
 }

@@ -1,6 +1,6 @@
 /** Contests as a Markdown table and as an SVG plot. Pure. */
 import type { Contest, Spread } from './contest.ts'
-import { ratiosOf, spreadOf, speedsOf } from './contest.ts'
+import { cpuRatiosOf, ratiosOf, speedsOf, spreadOf } from './contest.ts'
 
 export interface Report {
   readonly title: string
@@ -12,13 +12,16 @@ export interface Report {
   readonly plot: string
 }
 
-/** The document. Ratios are medians over the rounds, with the least and the most in brackets. */
+/**
+ * The document. Ratios are medians over the rounds, with the least and the most in brackets. `CPU of X` is how many times the
+ * processor time X took.
+ */
 export function markdownOf({ title, notes, engines, contests, plot }: Report): string {
   const [own, ...others] = engines as [string, ...string[]]
   const header = [
     'query',
     `${own} M events/s`,
-    ...others.flatMap((other) => [`${other} M events/s`, `${own} / ${other}`]),
+    ...others.flatMap((other) => [`${other} M events/s`, `${own} / ${other}`, `CPU of ${other}`]),
     `${own} CPU µs an event`,
     'peak MB',
   ]
@@ -27,8 +30,12 @@ export function markdownOf({ title, notes, engines, contests, plot }: Report): s
     millions(speedsOf(contest, own)),
     ...others.flatMap((other) =>
       contest.outcomes.has(other)
-        ? [millions(speedsOf(contest, other)), bracketed(ratiosOf(contest, own, other), 2)]
-        : ['', ''],
+        ? [
+            millions(speedsOf(contest, other)),
+            bracketed(ratiosOf(contest, own, other), 2),
+            bracketed(cpuRatiosOf(contest, own, other), 1),
+          ]
+        : ['', '', ''],
     ),
     cpuText(contest, own),
     engines.map((engine) => memoryText(contest, engine)).join(' / '),
@@ -106,10 +113,10 @@ function bracketed({ median, least, most }: Spread, digits: number): string {
 }
 
 function cpuText({ outcomes }: Contest, engine: string): string {
-  const each = (outcomes.get(engine) ?? []).flatMap(({ cpuSeconds, seconds, eventsPerSecond }) =>
-    cpuSeconds === undefined ? [] : [(cpuSeconds * 1e6) / (seconds * eventsPerSecond)],
+  const each = (outcomes.get(engine) ?? []).map(
+    ({ cpuSeconds, seconds, eventsPerSecond }) => (cpuSeconds * 1e6) / (seconds * eventsPerSecond),
   )
-  return each.length === 0 ? '' : spreadOf(each).median.toFixed(2)
+  return spreadOf(each).median.toFixed(2)
 }
 
 function memoryText({ outcomes }: Contest, engine: string): string {

@@ -52,7 +52,6 @@ const running = start(job, {
   ...(values.verbose ? { logger: console } : {}),
 })
 const result = await running.finished
-const { user, system } = process.cpuUsage()
 const seconds = (performance.now() - startedMs) / 1000
 const version = (
   JSON.parse(readFileSync(new URL(import.meta.resolve('millrace/package.json')), 'utf8')) as {
@@ -72,7 +71,6 @@ console.log(
     eventsPerSecond: Math.round(events / seconds),
     ...readChecksum(output),
     checkpoints: checkpointMs > 0 ? result.checkpoints : 0,
-    cpuSeconds: Number(((user + system) / 1e6).toFixed(3)),
     maxRssMb: Math.round(process.resourceUsage().maxRSS / 1024),
   }),
 )
