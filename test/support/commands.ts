@@ -28,9 +28,14 @@ export class Command implements AsyncDisposable {
   #out = ''
   #log = ''
 
-  constructor(args: readonly string[], { cwd, runDirectory, environment = {} }: CommandOptions) {
+  /** `program`: another main.js than that of this build. */
+  constructor(
+    args: readonly string[],
+    { cwd, runDirectory, environment = {} }: CommandOptions,
+    program: string = main,
+  ) {
     const own = Object.entries(process.env).filter(([name]) => !name.startsWith('MILLRACE_'))
-    this.#child = spawn(process.execPath, [main, ...args], {
+    this.#child = spawn(process.execPath, [program, ...args], {
       cwd,
       env: { ...Object.fromEntries(own), MILLRACE_RUN_DIR: runDirectory, ...environment },
       stdio: ['ignore', 'pipe', 'pipe'],
