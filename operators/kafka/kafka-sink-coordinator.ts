@@ -1,5 +1,5 @@
 /**
- * The exactly-once sink as a whole (PROTOCOL 5): what became of a checkpoint's output, and the end of everything former runs began.
+ * The exactly-once sink as a whole (docs/protocol.md 5): what became of a checkpoint's output, and the end of everything former runs began.
  *
  * `examine` tells of each unconfirmed epoch
  *  1. `open` where its transaction is, by the broker's word; or where its records are in the checkpoint;

@@ -1,4 +1,4 @@
-/** What is to happen when output is lost, in part or whole, or nobody can tell: each on real brokers, as PROTOCOL says. */
+/** What is to happen when output is lost, in part or whole, or nobody can tell: each on real brokers, as docs/protocol.md 5 says. */
 import assert from 'node:assert/strict'
 import { after, afterEach, before, describe, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
