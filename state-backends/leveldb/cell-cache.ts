@@ -17,7 +17,7 @@
  *  - Nothing is evicted but in `trim`, so an entry stays valid between two calls of it.
  *
  * Bounds: `cacheBytesMax` for all entries, by `trim`, exceeded only while what can't be evicted takes more; `dirtyBytes` is for
- * the store to look at. Sizes are estimates: twice the encoded size and `ENTRY_BYTES` for the objects.
+ * the store to look at. Sizes are estimates: twice the encoded size and `ENTRY_BYTES` for the objects, or what the slot says.
  * Cost: a hit is one probe of an own hash table, without a key's text being built. `seal` moves one reference.
  */
 import { ByteWriter } from '../../src/core/byte-writer.ts'
@@ -44,6 +44,10 @@ export interface CellSlot<V = unknown> {
   writeKey(out: ByteWriter, entry: CellEntry<V>): void
   encode(value: V, entry: CellEntry<V>): Buffer
   decode(bytes: Buffer, entry: CellEntry<V>): V
+  /** What an entry with this value takes in memory, where the cache should not estimate it. */
+  memoryBytes?(value: V): number
+  /** The entry of this value has left the cache. */
+  evicted?(value: V): void
 }
 
 /** One cell in memory. Its fields are the cache's; others read them. */
@@ -142,8 +146,10 @@ export class CellCache {
     if (bytes === undefined) {
       entry.isAbsentOnDisk = true
     } else {
-      entry.value = slot.decode(bytes, entry)
-      entry.bytes = entryBytes(this.#out.length + bytes.length)
+      const keyBytes = this.#out.length
+      const value = slot.decode(bytes, entry)
+      entry.value = value
+      entry.bytes = slot.memoryBytes?.(value) ?? entryBytes(keyBytes + bytes.length)
     }
     this.#insert(entry)
     return entry
@@ -202,7 +208,15 @@ export class CellCache {
   put<V>(entry: CellEntry<V>, value: V): void {
     this.change(entry)
     entry.value = value
-    this.#resize(entry, entryBytes(estimateBytes(value)))
+    this.#resize(entry, entry.slot.memoryBytes?.(value) ?? entryBytes(estimateBytes(value)))
+  }
+
+  /** After a value has been changed in place, of a slot that knows its `memoryBytes`. */
+  resized<V>(entry: CellEntry<V>): void {
+    const { slot, value } = entry
+    if (value !== ABSENT && slot.memoryBytes !== undefined) {
+      this.#resize(entry, slot.memoryBytes(value))
+    }
   }
 
   /** Removes a cell. */
@@ -316,7 +330,7 @@ export class CellCache {
     } else {
       const bytes = entry.slot.encode(entry.value, entry)
       this.#take(entry, bytes, taken)
-      this.#resize(entry, entryBytes(bytes.length))
+      this.#resize(entry, entry.slot.memoryBytes?.(entry.value) ?? entryBytes(bytes.length))
     }
   }
 
@@ -374,6 +388,7 @@ export class CellCache {
     entry.ringIndex = -1
     entry.nextInBucket = undefined
     this.#bytes -= entry.bytes
+    if (entry.value !== ABSENT) entry.slot.evicted?.(entry.value)
   }
 
   #growTable(): void {

@@ -2,6 +2,7 @@
  * The bytes of keys in the database of a store.
  *
  *   cell      group 2, state 2, key's canonical bytes [, page 8]       layouts 'key' and 'page'
+ *   pack      group 2, state 2, ff, number of the pack 4               many cells of layout 'key' in one
  *   cell      group 2, state 2, incarnation 4, key's bytes             layout 'slice'
  *   timers    group 2, state 2, start 8, exponent 1, segment 4         layout 'timers'
  *   local     ff fe, state 2, kind 1, two numbers of 8 and 4           indexes of the store, no part of a state
@@ -10,6 +11,7 @@
  * Invariants
  *  - What belongs to a key group is one range, so a rescale copies ranges. Groups are below 0x8000, so the last two kinds
  *    are outside of every group.
+ *  - No key's bytes begin with ff, so packs lie behind the cells of their state.
  *  - A slice is named by its incarnation, a number never used for another slice of the state: a dropped slice is forgotten in one
  *    step and its cells are removed later, while the same slice may be there again.
  *  - Numbers are big-endian, page numbers and times IEEE 754; nothing depends on their order, but near ones lie side by side.
@@ -25,9 +27,11 @@ export const CELL_PREFIX_BYTES = 4
 /** Kinds of local cells. */
 export const localKind = { slice: 1, sliceKeys: 2, sliceGarbage: 3 } as const
 
+const packTag = 0xff
 const localPrefix = 0xfffe
 const statesPrefix = 0xffff
 const local = { kindAt: 4, numberAt: 5, indexAt: 13, bytes: 17 } as const
+const pack = { numberAt: 5, bytes: 9 } as const
 const timers = { startAt: 4, exponentAt: 12, segmentAt: 13, bytes: 17 } as const
 
 /** The key under which names and ids of the states stand. */
@@ -65,6 +69,12 @@ export function writeDouble(out: ByteWriter, value: number): void {
   out.length = out.buffer.writeDoubleBE(value, out.length)
 }
 
+export function writePackKey(out: ByteWriter, prefix: CellPrefix, pack: number): void {
+  writePrefix(out, prefix.group, prefix.stateId)
+  out.uint8(packTag)
+  out.uint32(pack)
+}
+
 export function writeTimersKey(out: ByteWriter, prefix: CellPrefix, key: TimersKey): void {
   writePrefix(out, prefix.group, prefix.stateId)
   writeDouble(out, key.start)
@@ -82,6 +92,17 @@ export function writeLocalKey(out: ByteWriter, key: LocalKey, index: number): vo
 
 export function readPrefix(key: Buffer): CellPrefix {
   return { group: key.readUInt16BE(0), stateId: key.readUInt16BE(2) }
+}
+
+/** Whether it is the key of a pack, given that it is one of layout 'key'. */
+export function isPackKey(key: Buffer): boolean {
+  return key[CELL_PREFIX_BYTES] === packTag
+}
+
+/** The number of a pack. */
+export function readPackKey(key: Buffer): number {
+  assert(key.length === pack.bytes, `The key of a pack has ${key.length} bytes`)
+  return key.readUInt32BE(pack.numberAt)
 }
 
 export function readTimersKey(key: Buffer): TimersKey {
@@ -110,6 +131,12 @@ export function rangeOfGroups(range: KeyGroupRange): DiskRange {
 /** All cells of one state in one key group. */
 export function rangeOfState({ group, stateId }: CellPrefix): DiskRange {
   return { gte: prefixBytes(group, stateId), lt: prefixBytes(group, stateId + 1) }
+}
+
+/** All packs of one state in one key group. */
+export function rangeOfPacks({ group, stateId }: CellPrefix): DiskRange {
+  const gte = Buffer.concat([prefixBytes(group, stateId), Buffer.of(packTag)])
+  return { gte, lt: prefixBytes(group, stateId + 1) }
 }
 
 /** The local cells of all states. */

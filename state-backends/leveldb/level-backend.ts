@@ -21,8 +21,10 @@ import { LEVEL_FORMAT } from './file-snapshot.ts'
 import {
   rangeOfLocal,
   rangeOfLocalState,
+  rangeOfPacks,
   rangeOfState,
   readLocalKey,
+  readPackKey,
   readPrefix,
   readTimersKey,
   statesKey,
@@ -166,6 +168,7 @@ async function readIndexes(
       if (name !== undefined) store.sliceState(name).restore(local)
     }
   })
+  for (const state of states) if (state.layout === 'key') await readPacks(store, table, state)
   for (const { id: stateId, name, layout } of states) {
     if (layout !== 'timers') continue
     const timers = store.timerBuckets(name)
@@ -175,6 +178,29 @@ async function readIndexes(
       })
     }
   }
+}
+
+/** Reads which packs a state has. One that has cells and no packs goes on without. */
+async function readPacks(
+  store: LevelStore,
+  table: DiskTable,
+  { id: stateId, name }: StoredState,
+): Promise<void> {
+  const state = store.keyState(name)
+  let isEmpty = true
+  for (let group = store.keyGroups.start; group < store.keyGroups.end; group++) {
+    const packs = new Set<number>()
+    await eachChunk(table.iterate(rangeOfPacks({ group, stateId }), 'keys'), (entries) => {
+      for (const { key } of entries) packs.add(readPackKey(key))
+    })
+    if (packs.size > 0) state.restorePacks(group, packs)
+    if (isEmpty) {
+      const cursor = table.iterate(rangeOfState({ group, stateId }), 'keys')
+      isEmpty = (await cursor.next(1)).length === 0
+      await cursor.close()
+    }
+  }
+  if (!isEmpty && !state.isPacked) state.keepUnpacked()
 }
 
 async function eachChunk(

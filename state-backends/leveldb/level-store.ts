@@ -113,9 +113,7 @@ export class LevelStore implements KeyedStore, KeyAtHand, SnapshotHost {
   }
 
   cells<V>(state: string): KeyedCells<V> {
-    const found = this.#byName.get(state)
-    if (found instanceof KeyState) return found as KeyState<V>
-    throw wrongLayout(state, 'key or page')
+    return this.keyState<V>(state)
   }
 
   slices<V>(state: string): SliceCells<V> {
@@ -124,6 +122,13 @@ export class LevelStore implements KeyedStore, KeyAtHand, SnapshotHost {
 
   timers(state: string): TimerIndex {
     return this.timerBuckets(state)
+  }
+
+  /** The same as `cells`, for whoever fills the store. */
+  keyState<V>(state: string): KeyState<V> {
+    const found = this.#byName.get(state)
+    if (found instanceof KeyState) return found as KeyState<V>
+    throw wrongLayout(state, 'key or page')
   }
 
   /** The same as `slices`, for whoever fills the store. */
@@ -175,7 +180,11 @@ export class LevelStore implements KeyedStore, KeyAtHand, SnapshotHost {
   onCheckpointComplete(): void {}
 
   statistics(): StoreStatistics {
-    return { cellCount: this.#cache.count }
+    let cellCount = this.#cache.count
+    for (const state of this.#byName.values()) {
+      if (state instanceof KeyState) cellCount += state.cellsBeyondEntries
+    }
+    return { cellCount }
   }
 
   close(): Promise<void> {

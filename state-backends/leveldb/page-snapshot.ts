@@ -15,7 +15,8 @@ import { assert } from '../../src/core/errors.ts'
 import { decodeValue } from '../../src/core/value-codec.ts'
 import type { DiskCursor, DiskEntry } from './disk-table.ts'
 import { readCellKey } from './key-cells.ts'
-import { rangeOfGroups, readPrefix } from './key-layout.ts'
+import { isPackKey, rangeOfGroups, readPrefix } from './key-layout.ts'
+import { eachOfPack } from './number-pack.ts'
 import { SliceNames, readSliceKey } from './slice-names.ts'
 import { LevelSnapshot } from './snapshot-host.ts'
 import { decodeSliceCell } from './slice-keys.ts'
@@ -24,7 +25,7 @@ import { decodeTimers } from './timer-segment.ts'
 
 /** Entries of the database read at a time. */
 const CHUNK_ENTRIES_MAX = 1000
-/** Entries of a page. */
+/** Entries of a page, exceeded by one pack at most. */
 const PAGE_ENTRIES_MAX = 1000
 /** Encoded bytes of a page, exceeded by one entry at most. */
 const PAGE_BYTES_MAX = 128 * 1024
@@ -128,6 +129,10 @@ export class PageSnapshot extends LevelSnapshot {
     switch (state.layout) {
       case 'key':
       case 'page': {
+        if (state.layout === 'key' && isPackKey(key)) {
+          eachOfPack(value, (cellKey, cell) => page.add(cellKey, 0, cell))
+          break
+        }
         const cell = readCellKey(key, state.layout)
         page.add(cell.key, cell.sub, decodeValue(value))
         break

@@ -1,7 +1,8 @@
 /**
  * Fills a fresh store from snapshots of any subtasks, taking only what lies in its key groups.
  *
- *  - Cells of layouts 'key' and 'page' in files of this backend are copied as bytes, with the state's new id.
+ *  - Cells of layouts 'key' and 'page' in files of this backend are copied as bytes, with the state's new id, unless packs of the
+ *    store must know of them. Packs are taken apart.
  *  - Everything else goes through the store like what an operator does, so that local cells and indexes of slices and timers are
  *    made for this store.
  *  - A snapshot's files are materialized into a directory of their own, opened there, and removed again: the snapshot is not touched.
@@ -13,9 +14,12 @@ import type { SnapshotReader } from '../../src/contract/snapshot-storage.ts'
 import type { AnyKey } from '../../src/core/key.ts'
 import { intersectRanges } from '../../src/core/key-group.ts'
 import { hashKey } from '../../src/core/key-hash.ts'
+import { decodeValue } from '../../src/core/value-codec.ts'
 import type { DiskCursor, DiskEntry, DiskTable, TableDisk } from './disk-table.ts'
-import { CELL_PREFIX_BYTES, rangeOfGroups, readPrefix, statesKey } from './key-layout.ts'
+import { isInteger, readCellKey } from './key-cells.ts'
+import { CELL_PREFIX_BYTES, isPackKey, rangeOfGroups, readPrefix, statesKey } from './key-layout.ts'
 import type { LevelStore } from './level-store.ts'
+import { eachOfPack } from './number-pack.ts'
 import { decodeSliceCell } from './slice-keys.ts'
 import { SliceNames, readSliceKey } from './slice-names.ts'
 import { decodeDirectory, matchStates } from './state-directory.ts'
@@ -105,6 +109,15 @@ async function copyEntries(
     switch (state.layout) {
       case 'key':
       case 'page':
+        if (state.layout === 'key' && isPackKey(key)) {
+          eachOfPack(value, (cellKey, cell) => putEntry(store, state, cellKey, 0, cell))
+          if (!store.hasRoom()) await store.untilRoom()
+          break
+        }
+        if (state.layout === 'key' && putPacked(store, state, key, value)) {
+          if (!store.hasRoom()) await store.untilRoom()
+          break
+        }
         key.writeUInt16BE(state.id, CELL_PREFIX_BYTES - 2)
         keys.push(key)
         values.push(value)
@@ -125,6 +138,16 @@ async function copyEntries(
     }
   }
   if (keys.length > 0) await store.copy({ keys, values })
+}
+
+/** Puts a cell of an integer key where packs must know of it; false if it may be copied. */
+function putPacked(store: LevelStore, state: StoredState, key: Buffer, value: Buffer): boolean {
+  const target = store.keyState(state.name)
+  const { key: cellKey } = readCellKey(key, 'key')
+  if (!isInteger(cellKey)) return false
+  if (target.isPacked) putEntry(store, state, cellKey, 0, decodeValue(value))
+  else target.keepUnpacked()
+  return target.isPacked
 }
 
 function putEntry(

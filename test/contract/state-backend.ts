@@ -30,6 +30,7 @@ const maxParallelism = 16
 const LIVES = Number(process.env['STATE_LIVES'] ?? 5)
 const states: readonly CellState[] = [
   { name: 'value', kind: 'value', layout: 'key' },
+  { name: 'count', kind: 'value', layout: 'key' },
   { name: 'list', kind: 'list', layout: 'page' },
   { name: 'panes', kind: 'window', layout: 'slice' },
   { name: 'timers', kind: 'timers', layout: 'timers' },
@@ -223,6 +224,57 @@ export function stateBackendSuite(name: string, makeBackend: () => StateBackend)
         const complete = await job.takeSnapshot(kind)
         for (const parallelism of [1, 2, 3, 5, 16]) await job.checkRestored(complete, parallelism)
       }
+    })
+
+    it('keeps many numbers under integer keys exactly, some of which are no numbers for a while', async () => {
+      const job = await start({ parallelism: 2 })
+      for (const [round, kind] of (['checkpoint', 'savepoint', 'checkpoint'] as const).entries()) {
+        for (let key = 0; key < 2000; key++) {
+          if (round === 0 || key % 3 === 0) job.put('count', key, 0, numberOf(key + round))
+          if (key % 500 === 7) job.put('count', key, 0, { n: round, list: [] })
+          if (key % 700 === 3) job.remove('count', key, 0)
+          if (key % 100 === 0) {
+            job.put('count', `k${key}`, 0, key)
+            job.check('count', -1 - key, 0)
+            await job.untilRoom()
+          }
+        }
+        const snapshot = job.beginSnapshot(kind)
+        for (let key = 0; key < 2000; key += 2) {
+          if (key % 14 === 0) job.remove('count', key, 0)
+          else if (key % 500 === 7) job.put('count', key, 0, round)
+          else job.put('count', key - 2_000_000_000, 0, round + 0.5)
+          if (key % 100 === 0) await job.step(snapshot, 20)
+          await job.untilRoom(snapshot)
+        }
+        const complete = await job.finish(snapshot)
+        for (const parallelism of [1, 2, 3, 16]) await job.checkRestored(complete, parallelism)
+        if (round === 1) await job.restart(complete, 2)
+      }
+      await job.restart(await job.takeSnapshot('checkpoint'), 2)
+      for (let key = 0; key < 2000; key++) {
+        job.check('count', key, 0)
+        await job.untilRoom()
+      }
+      await job.close()
+    })
+
+    it('tells numbers from what is beside them when subtasks of either kind are merged', async () => {
+      const job = await start({ parallelism: 2 })
+      const subtask = (key: AnyKey): number =>
+        subtaskOf(keyGroupOf(hashKey(key), maxParallelism), { parallelism: 2, maxParallelism })
+      for (let key = 0; key < 400; key++) job.put('count', key, 0, subtask(key) === 0 ? key : [key])
+      for (let key = 0; key < 400; key++) job.put('value', key, 0, subtask(key) === 1 ? key : [key])
+      for (const kind of ['checkpoint', 'savepoint'] as const) {
+        const complete = await job.takeSnapshot(kind)
+        for (const parallelism of [1, 2, 3]) await job.checkRestored(complete, parallelism)
+        await job.restart(complete, 1)
+        for (let key = 0; key < 400; key += 3)
+          job.put('count', key, 0, key % 2 === 0 ? key : 'text')
+        await job.checkRestored(await job.takeSnapshot(kind), 2)
+        await job.restart(complete, 2)
+      }
+      await job.close()
     })
 
     it('goes on from a restored state, snapshot after snapshot', async () => {
@@ -425,6 +477,23 @@ export function stateBackendSuite(name: string, makeBackend: () => StateBackend)
   })
 }
 
+/** Numbers of every size and kind, one after the other. */
+function numberOf(index: number): number {
+  const kinds = [
+    index,
+    index * 300,
+    index * 70_000,
+    2 ** 32 - 1,
+    2 ** 32,
+    -index,
+    index / 8,
+    -0,
+    NaN,
+  ]
+  const [count, kind] = [kinds.length * 4, index % 36]
+  return kind < count - kinds.length ? index : (kinds[kind - (count - kinds.length)] ?? index)
+}
+
 /** Does random things to a job. */
 async function randomLife(job: TestJob, random: () => number, steps: number): Promise<void> {
   const pick = (below: number): number => Math.floor(random() * below)
@@ -434,16 +503,30 @@ async function randomLife(job: TestJob, random: () => number, steps: number): Pr
     return index < everyKindOfKey.length ? (everyKindOfKey[index] ?? null) : index
   }
   const cell = (): readonly [string, AnyKey, number] => {
-    const state = ['value', 'list', 'panes'][pick(3)] ?? 'value'
-    return [state, key(), state === 'value' ? 0 : pick(6)]
+    const state = ['value', 'count', 'list', 'panes'][pick(4)] ?? 'value'
+    return [state, key(), state === 'value' || state === 'count' ? 0 : pick(6)]
+  }
+  // with few values that are no numbers, or none, or many
+  const otherShare = [0, 0.01, 0.4][pick(3)] ?? 0
+  const valueOf = (state: string): unknown =>
+    state === 'count' && random() >= otherShare ? numberOf(pick(1000)) : randomValue(random, 3)
+  const putSome = async (): Promise<void> => {
+    const first = pick(2500)
+    for (let at = first; at < first + 200; at++) {
+      job.put('count', at, 0, valueOf('count'))
+      await job.untilRoom(snapshot)
+    }
   }
   let snapshot: JobSnapshot | undefined
   let completed: CompletedSnapshot | undefined
   let clock = 0
   for (let step = 0; step < steps; step++) {
     const what = pick(100)
-    if (what < 25) job.put(...cell(), randomValue(random, 3))
-    else if (what < 45) job.editOrReplace(...cell())
+    if (what < 25) {
+      const at = cell()
+      job.put(...at, valueOf(at[0]))
+      if (what === 0 && pick(3) === 0) await putSome()
+    } else if (what < 45) job.editOrReplace(...cell())
     else if (what < 55) job.remove(...cell())
     else if (what < 62) job.check(...cell())
     else if (what < 72)
