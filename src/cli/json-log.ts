@@ -1,16 +1,20 @@
 /** What the engine and the commands say, as one JSON object a line on standard error, by `pino`. */
 import { destination, pino, stdTimeFunctions } from 'pino'
+import type { DestinationStream } from 'pino'
 import type { Logger } from '../core/log.ts'
 
-/** Writes at once: what a process says as it ends is not lost. */
-export function jsonLogger(hide: (text: string) => string): Logger {
+/** By default it writes to standard error, and at once: what a process says as it ends is not lost. */
+export function jsonLogger(
+  hide: (text: string) => string,
+  to: DestinationStream = destination({ dest: 2, sync: true }),
+): Logger {
   const log = pino(
     {
       base: { pid: process.pid },
       timestamp: stdTimeFunctions.isoTime,
       formatters: { level: (label) => ({ level: label }) },
     },
-    destination({ dest: 2, sync: true }),
+    to,
   )
   const hidden = (fields: object): object =>
     Object.fromEntries(
