@@ -1,5 +1,6 @@
 /** The exactly-once sink in whole jobs on real brokers: with transactions of Kafka 4 (their epoch changes with each) and of Kafka 3. */
 import assert from 'node:assert/strict'
+import { extname } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { after, before, describe, test } from 'node:test'
 import { fromArray, job, run, start } from 'millrace'
@@ -10,7 +11,9 @@ import { committedRecords, committedValues, withClient } from '../../support/kaf
 import { skipWithoutKafka, startKafka } from '../../support/kafka/start-kafka.ts'
 import type { RunningKafka } from '../../support/kafka/start-kafka.ts'
 import { closeSourceRuns, text } from '../../support/kafka/source-run.ts'
-import { freshTopic, numbered } from '../../support/kafka/topics.ts'
+import { append, freshTopic, numbered } from '../../support/kafka/topics.ts'
+import kafkaCopyJob from '../../support/jobs/kafka-copy-job.ts'
+import type { KafkaCopy } from '../../support/jobs/kafka-copy-job.ts'
 import { Directory, Log } from '../../support/running-jobs.ts'
 
 const modes = ['resumed', 'stored'] as const
@@ -99,6 +102,37 @@ for (const transactionVersion of [2, 0]) {
             { topic: two, partition: 1, key: '2', value: '2!', timestampMs: 2, length: '2' },
           ],
         )
+      })
+    }
+
+    for (const transactions of modes) {
+      test(`${transactions}: from topic to topic on two threads`, async () => {
+        const [input, output] = [
+          await freshTopic(kafka.bootstrap, 2),
+          await freshTopic(kafka.bootstrap, 3),
+        ]
+        await append(kafka.bootstrap, input, numbered(0, 2000), 0)
+        await append(kafka.bootstrap, input, numbered(2000, 4000), 1)
+        await using directory = await Directory.make()
+        const params: KafkaCopy = {
+          bootstrap: kafka.bootstrap,
+          input,
+          output,
+          guarantee: { kind: 'exactly-once', transactions },
+        }
+
+        const result = await run(kafkaCopyJob, {
+          params,
+          threads: 2,
+          module: new URL(
+            `../../support/jobs/kafka-copy-job${extname(import.meta.url)}`,
+            import.meta.url,
+          ),
+          checkpoints: { directory: directory.path, interval: '20ms' },
+        })
+
+        assert.equal(result.status, 'finished')
+        assert.deepEqual(await committedValues(kafka.bootstrap, output), numbered(0, 4000))
       })
     }
 
