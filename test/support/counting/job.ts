@@ -79,8 +79,9 @@ function befall({ kind, once }: Trouble, id: number): void {
     case 'exit':
       return process.exit(3)
     case 'out of memory': {
+      // in large pieces: near its limit Node 24 collects garbage for ever before it refuses a small one
       const kept: unknown[] = []
-      for (;;) kept.push(new Array(1000).fill(kept.length))
+      for (;;) kept.push(new Array(1_000_000).fill(kept.length))
     }
   }
 }
