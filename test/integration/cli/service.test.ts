@@ -175,11 +175,16 @@ test('a token that was not given is made, and kept in a file of the user', async
 
 test('what a restart cannot help ends the supervisor; a crash again and again does so after its restarts', async () => {
   await using place = await CountingJob.make()
-  await writeFile(place.at('wrong.ts'), `export default 'no job'`)
+  await writeFile(
+    place.at('wrong.ts'),
+    `import { getHeapStatistics } from 'node:v8'
+    console.error('limit ' + Math.round(getHeapStatistics().heap_size_limit / 2 ** 20))
+    export default 'no job'`,
+  )
   await writeFile(place.at('crash.ts'), `process.abort()`)
   const run = (...args: readonly string[]): Command => new Command(['run', ...args], place.options)
   const twice = ['--supervisor-restarts', '2', '--supervisor-delay', '10ms']
-  await using wrong = run('wrong.ts', '--supervise')
+  await using wrong = run('wrong.ts', '--supervise', '--max-old-space', '64')
   await using crash = run('crash.ts', '--supervise', ...twice)
   await using open = run('counting.ts', '--http', '0.0.0.0:0')
 
@@ -187,6 +192,9 @@ test('what a restart cannot help ends the supervisor; a crash again and again do
 
   assert.equal(ofWrong.code, 3, ofWrong.log)
   assert.doesNotMatch(ofWrong.log, /starting it again/)
+  // beside what the young generation has
+  const limitMiB = Number(/limit (\d+)/.exec(ofWrong.log)?.[1])
+  assert.ok(limitMiB >= 64 && limitMiB < 200, `the heap limit is ${limitMiB} MiB`)
   assert.equal(ofCrash.code, 134, ofCrash.log)
   assert.equal(ofCrash.log.match(/starting it again in/g)?.length, 2)
   assert.match(ofCrash.log, /it was restarted 2 time\(s\) .* gives up/)
@@ -209,17 +217,23 @@ test('a job that does not stop is killed at the deadline; one whose supervisor i
         .to('out', printSink())
     })`,
   )
-  const stuckArgs = ['run', 'stuck.ts', '--threads', '0', '--supervise', '--stop-deadline', '200ms']
+  const stuckArgs = ['run', 'stuck.ts', '--stop-deadline', '200ms']
   await using orphaned = place.start('counting.ts', '--threads', '1', '--supervise')
   await place.reportOnce(({ checkpointCount }) => checkpointCount > 0)
-  await using stuck = new Command(stuckArgs, place.options)
+  await using stuck = new Command([...stuckArgs, '--threads', '0', '--supervise'], place.options)
+  await using alone = new Command([...stuckArgs, '--threads', '1'], place.options)
   await stuck.says('never returns')
+  await alone.says('never returns')
 
   stuck.signal('SIGTERM')
+  alone.signal('SIGTERM')
   orphaned.signal('SIGKILL')
   const ended = await stuck.ended
+  const endedAlone = await alone.ended
 
   assert.equal(ended.code, 6, ended.log)
+  assert.equal(endedAlone.code, 6, endedAlone.log)
+  assert.match(endedAlone.log, /has not stopped within 200 ms \(--stop-deadline\)/)
   assert.match(
     ended.log,
     /has not stopped within 200 ms of SIGTERM \(--stop-deadline\) and is killed/,
