@@ -77,6 +77,7 @@ export const errorCodes = {
   SINK_FAILED: 'environment, retryable',
   FILE_NOT_FOUND: 'environment',
   FILE_CHANGED: 'environment',
+  SCHEMA_REGISTRY_FAILED: 'environment, retryable',
   KAFKA_UNREACHABLE: 'environment, retryable',
   KAFKA_TOPIC_UNKNOWN: 'environment',
   KAFKA_OFFSET_OUT_OF_RANGE: 'environment',
