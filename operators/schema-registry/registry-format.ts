@@ -24,7 +24,7 @@ export interface RegistryFormatOptions<T> {
   readonly name: string
   readonly registry: SchemaRegistry
   /** Makes the function that reads what was written with a schema. What it throws makes the records undecodable. */
-  readerOf(schema: RegisteredSchema): Read<T>
+  readonly readerOf: (schema: RegisteredSchema) => Read<T>
   readonly writer: RegistryWriter<T>
 }
 

@@ -36,9 +36,10 @@ export function registryJson<T>(options: RegistryJsonOptions<T>): Format<T> {
       encode: (value) => payload.encode(value),
     },
   })
-  const { awaitsBefore: _, ...rest } = format
   return {
-    ...rest,
+    name: format.name,
+    openEncoder: async () => format.openEncoder?.(),
+    encode: (value) => format.encode(value),
     decode(bytes) {
       checkFrame(bytes)
       return payload.decode(bytes.subarray(FRAME_BYTES))
