@@ -8,6 +8,7 @@
  *  - Opening and each request are bounded in time.
  */
 import { EngineError } from '../../src/core/errors.ts'
+import { saslOf } from './sasl.ts'
 import type { BrokerAddress, KafkaConnection } from './kafka-connection.ts'
 import { brokerError } from './kafka-errors.ts'
 import type { Kafkajs, KafkajsConnection } from './kafkajs-internals.ts'
@@ -105,7 +106,7 @@ export class BrokerConnection {
       ...this.#address,
       clientId,
       ssl,
-      sasl: sasl === undefined ? null : { ...sasl },
+      sasl: sasl === undefined ? null : saslOf(sasl, this.#name),
       connectionTimeout: connectMsMax,
       requestTimeout: requestMsMax,
     })

@@ -1,7 +1,7 @@
 /** The entry point `millrace/kafka`. kafkajs is loaded when a job that names a source or sink of it starts. */
 export type { Compression } from './compression.ts'
 export type { Isolation } from './kafka-client.ts'
-export type { KafkaConnection } from './kafka-connection.ts'
+export type { KafkaConnection, KafkaPassword, KafkaToken } from './kafka-connection.ts'
 export type { KafkaRecord } from './kafka-record.ts'
 export { kafkaSink } from './kafka-sink.ts'
 export type { ExactlyOnce, KafkaGuarantee, KafkaSinkOptions } from './kafka-sink-options.ts'

@@ -9,11 +9,22 @@ export interface KafkaConnection {
   readonly clientId?: string
   /** TLS: true, or options of `node:tls`. Default false. */
   readonly ssl?: boolean | ConnectionOptions
-  readonly sasl?: {
-    readonly mechanism: 'plain' | 'scram-sha-256' | 'scram-sha-512'
-    readonly username: string
-    readonly password: string
-  }
+  readonly sasl?: KafkaPassword | KafkaToken
+}
+
+export interface KafkaPassword {
+  readonly mechanism: 'plain' | 'scram-sha-256' | 'scram-sha-512'
+  readonly username: string
+  readonly password: string
+}
+
+export interface KafkaToken {
+  readonly mechanism: 'oauthbearer'
+  /**
+   * Called for each connection that is opened, so a token need not outlive one: brokers end connections whose token is over, and
+   * they are opened anew. What it throws is tried again.
+   */
+  readonly token: () => string | Promise<string>
 }
 
 export interface BrokerAddress {
@@ -36,7 +47,7 @@ export function parseBrokers(brokers: readonly string[]): readonly BrokerAddress
     if (host === undefined || !(port > 0 && port < 65_536)) {
       throw new EngineError(
         'OPTION_INVALID',
-        `brokers has '${text}', which is no host:port, like 'kafka-1.example.org:9092'`,
+        `brokers has '${text.replace(/^.*@/s, '…@')}', which is no host:port, like 'kafka-1.example.org:9092'`,
       )
     }
     return { host, port }

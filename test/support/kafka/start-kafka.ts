@@ -30,7 +30,7 @@ type Properties = Readonly<Record<string, string | number | boolean>>
 
 /**
  * `properties`: broker properties beside, or instead of, those that suit tests. `isSecure`: with a second listener, for TLS and
- * SASL (PLAIN, SCRAM-SHA-256, SCRAM-SHA-512).
+ * SASL (PLAIN, SCRAM-SHA-256, SCRAM-SHA-512, OAUTHBEARER with unsigned tokens), and a third that asks for a client's certificate.
  */
 export interface StartKafkaOptions {
   readonly properties?: Properties
@@ -42,11 +42,20 @@ export interface StartKafkaOptions {
 /** The user of the secure listener. */
 export const testUser = { username: 'alice', password: 'alice-secret' } as const
 
+export interface SecureListeners {
+  readonly bootstrap: string
+  readonly ca: string
+  /** Of the listener that takes only clients with a certificate. */
+  readonly mutualBootstrap: string
+  /** A client's key and certificate, as PKCS #12, and its passphrase. */
+  readonly client: { readonly pfx: Buffer; readonly passphrase: string }
+}
+
 export interface RunningKafka {
   /** `host:port`. */
   readonly bootstrap: string
   /** The secure listener, and the certificate that it is trusted by. */
-  readonly secure: { readonly bootstrap: string; readonly ca: string } | undefined
+  readonly secure: SecureListeners | undefined
   /** Configuration, data and log of the broker; removed by `stop`. */
   readonly directory: string
   /** Ends the broker with SIGKILL: connections break, what was written stays. */
@@ -81,17 +90,17 @@ export async function startKafka(options: StartKafkaOptions = {}): Promise<Runni
   const jars = await kafkaJars()
   const directory = await mkdtemp(join(tmpdir(), 'millrace-kafka-'))
   const keeper = new Keeper(directory, join(directory, 'log'))
-  const [port, controllerPort, securePort] = await freePorts()
+  const [port, controllerPort, securePort, mutualPort] = await freePorts()
   const configuration = join(directory, 'server.properties')
   const lines = Object.entries({
     ...propertiesFor(directory, port, controllerPort),
     ...(options.isSecure === true
-      ? secureProperties(directory, port, controllerPort, securePort)
+      ? secureProperties(directory, { port, controllerPort, securePort, mutualPort })
       : {}),
     ...options.properties,
   }).map(([name, value]) => `${name}=${value}\n`)
   await writeFile(configuration, lines.join(''))
-  const ca = options.isSecure === true ? await makeCertificate(directory) : undefined
+  const certificates = options.isSecure === true ? await makeCertificates(directory) : undefined
   const jvm = [
     '-Xmx512m',
     '-XX:+UseSerialGC',
@@ -128,7 +137,11 @@ export async function startKafka(options: StartKafkaOptions = {}): Promise<Runni
   await start()
   return {
     bootstrap,
-    secure: ca === undefined ? undefined : { bootstrap: `localhost:${securePort}`, ca },
+    secure: certificates && {
+      ...certificates,
+      bootstrap: `localhost:${securePort}`,
+      mutualBootstrap: `localhost:${mutualPort}`,
+    },
     directory,
     kill: () => keeper.ask({ kind: 'end', signal: 'SIGKILL' }),
     restart: start,
@@ -270,35 +283,77 @@ function scramOf(mechanism: string): string {
 
 function secureProperties(
   directory: string,
-  port: number,
-  controllerPort: number,
-  securePort: number,
+  ports: {
+    readonly port: number
+    readonly controllerPort: number
+    readonly securePort: number
+    readonly mutualPort: number
+  },
 ): Properties {
   const login = 'org.apache.kafka.common.security'
   const scram = `${login}.scram.ScramLoginModule required;`
   const listener = 'listener.name.secure'
+  const plainListeners = `PLAINTEXT://127.0.0.1:${ports.port},CONTROLLER://127.0.0.1:${ports.controllerPort}`
   return {
-    listeners: `PLAINTEXT://127.0.0.1:${port},CONTROLLER://127.0.0.1:${controllerPort},SECURE://127.0.0.1:${securePort}`,
-    'advertised.listeners': `PLAINTEXT://127.0.0.1:${port},SECURE://localhost:${securePort}`,
-    'listener.security.protocol.map': 'PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SECURE:SASL_SSL',
+    listeners: `${plainListeners},SECURE://127.0.0.1:${ports.securePort},MUTUAL://127.0.0.1:${ports.mutualPort}`,
+    'advertised.listeners': `PLAINTEXT://127.0.0.1:${ports.port},SECURE://localhost:${ports.securePort},MUTUAL://localhost:${ports.mutualPort}`,
+    'listener.security.protocol.map':
+      'PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SECURE:SASL_SSL,MUTUAL:SSL',
     'ssl.keystore.type': 'PKCS12',
     'ssl.keystore.location': join(directory, 'broker.p12'),
     'ssl.keystore.password': storePassword,
     'ssl.key.password': storePassword,
-    'sasl.enabled.mechanisms': ['PLAIN', ...scramMechanisms].join(','),
+    'ssl.truststore.type': 'PKCS12',
+    'ssl.truststore.location': join(directory, 'trusted.p12'),
+    'ssl.truststore.password': storePassword,
+    'listener.name.mutual.ssl.client.auth': 'required',
+    'sasl.enabled.mechanisms': ['PLAIN', ...scramMechanisms, 'OAUTHBEARER'].join(','),
     [`${listener}.plain.sasl.jaas.config`]: `${login}.plain.PlainLoginModule required user_${testUser.username}="${testUser.password}";`,
     [`${listener}.scram-sha-256.sasl.jaas.config`]: scram,
     [`${listener}.scram-sha-512.sasl.jaas.config`]: scram,
+    [`${listener}.oauthbearer.sasl.jaas.config`]: `${login}.oauthbearer.OAuthBearerLoginModule required unsecuredLoginStringClaim_sub="broker";`,
   }
+}
+
+/** A token that the secure listener takes, or one whose time is over: it is not signed. */
+export function testToken(options: { readonly isOver?: boolean } = {}): string {
+  const nowS = Math.floor(Date.now() / 1000)
+  const endS = options.isOver === true ? nowS - 3600 : nowS + 3600
+  const parts = [{ alg: 'none' }, { sub: testUser.username, iat: nowS - 7200, exp: endS }]
+  return parts.map((part) => `${Buffer.from(JSON.stringify(part)).toString('base64url')}.`).join('')
 }
 
 const storePassword = 'store-password'
 
-/** A key store for the broker; the certificate in it, as PEM. */
-async function makeCertificate(directory: string): Promise<string> {
+/** Key stores for the broker and for a client that it trusts; the broker's certificate, as PEM. */
+async function makeCertificates(
+  directory: string,
+): Promise<Pick<SecureListeners, 'ca' | 'client'>> {
+  const ca = await makeKey(directory, 'broker')
+  const client = await makeKey(directory, 'client')
+  const file = join(directory, 'client.pem')
+  await writeFile(file, client)
+  await promisify(execFile)(keytool, [
+    '-importcert',
+    '-noprompt',
+    '-alias',
+    'client',
+    '-file',
+    file,
+    '-keystore',
+    join(directory, 'trusted.p12'),
+    ...storeAccess,
+  ])
+  const pfx = await readFile(join(directory, 'client.p12'))
+  return { ca, client: { pfx, passphrase: storePassword } }
+}
+
+const storeAccess = ['-storetype', 'PKCS12', '-storepass', storePassword]
+
+/** Makes the key store `name`.p12; its certificate, as PEM. */
+async function makeKey(directory: string, name: string): Promise<string> {
   const run = promisify(execFile)
-  const store = ['-alias', 'broker', '-keystore', join(directory, 'broker.p12')]
-  const access = ['-storetype', 'PKCS12', '-storepass', storePassword]
+  const store = ['-alias', name, '-keystore', join(directory, `${name}.p12`), ...storeAccess]
   await run(keytool, [
     '-genkeypair',
     '-keyalg',
@@ -312,14 +367,13 @@ async function makeCertificate(directory: string): Promise<string> {
     '-ext',
     'san=dns:localhost,ip:127.0.0.1',
     ...store,
-    ...access,
   ])
-  const { stdout } = await run(keytool, ['-exportcert', '-rfc', ...store, ...access])
+  const { stdout } = await run(keytool, ['-exportcert', '-rfc', ...store])
   return stdout
 }
 
-async function freePorts(): Promise<[number, number, number]> {
-  const servers = [createServer(), createServer(), createServer()] as const
+async function freePorts(): Promise<[number, number, number, number]> {
+  const servers = Array.from({ length: 4 }, () => createServer())
   const ports = await Promise.all(
     servers.map(async (server) => {
       server.listen(0, '127.0.0.1')
@@ -329,5 +383,5 @@ async function freePorts(): Promise<[number, number, number]> {
     }),
   )
   for (const server of servers) server.close()
-  return [ports[0] ?? 0, ports[1] ?? 0, ports[2] ?? 0]
+  return [ports[0] ?? 0, ports[1] ?? 0, ports[2] ?? 0, ports[3] ?? 0]
 }
