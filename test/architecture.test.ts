@@ -76,6 +76,7 @@ const worldly =
 const touchesWorld: Readonly<Record<string, string>> = {
   'operators/files/': 'a connector',
   'operators/kafka/': 'a connector',
+  'operators/schema-registry/confluent-registry.ts': 'a client over HTTP, off the record path',
   'operators/sinks/print.ts': 'printing is what it is for',
   'src/checkpoint/storage/node-file-system.ts': 'the file system, behind an interface',
   'src/plan/fingerprint.ts': 'node:crypto, for a digest',
@@ -224,6 +225,7 @@ test('no folder or file is named for having no name', () => {
 
 test('a library has one room that names it', () => {
   const homes: Readonly<Record<string, readonly string[]>> = {
+    avsc: ['operators/avro'],
     kafkajs: ['operators/kafka'],
     level: ['state-backends/leveldb', 'src/checkpoint/storage'],
     msgpackr: ['src/core', 'operators/formats'],

@@ -7,8 +7,6 @@ import type { SchemaRegistry } from '../schema-registry/schema-registry.ts'
 import { AvroType } from './avro-type.ts'
 import type { AvroSchema } from './avro-type.ts'
 
-export type { AvroSchema } from './avro-type.ts'
-
 export interface AvroOptions<T> {
   /** Of the values: what is read is given its shape, and what is written has it. */
   readonly schema: AvroSchema

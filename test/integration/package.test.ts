@@ -24,6 +24,21 @@ test('every entry point can be imported by its name, and has types', async () =>
   }
 })
 
+test('a job that names no Avro loads none', async () => {
+  const script = `
+    import { createRequire } from 'node:module'
+    const { cache } = createRequire(import.meta.url)
+    const isLoaded = () => Object.keys(cache).some((path) => path.includes('avsc'))
+    for (const name of ['millrace', 'millrace/kafka', 'millrace/schema-registry']) await import(name)
+    const before = isLoaded()
+    await import('millrace/avro')
+    console.log(before, isLoaded())`
+  const { stdout } = await run(process.execPath, ['--input-type=module', '-e', script], {
+    cwd: project,
+  })
+  assert.equal(stdout.trim(), 'false true')
+})
+
 test('the tarball has what is run and typed, and no tests', async () => {
   const { stdout } = await run('npm', ['pack', '--dry-run', '--json', '--ignore-scripts'], {
     cwd: project,
