@@ -1,11 +1,11 @@
 /**
- * Random read-modify-write of keys with incompressible values through the KeyedStore interface, on several stores of one thread, with
+ * Random read-modify-write of keys with incompressible values, or with counts, through the KeyedStore interface, on several stores of one thread, with
  * a checkpoint in the midst of it. Prints figures and asserts nothing but that values are there.
  *
  *   node dist/bench/state/leveldb.bench.js keys=1000000 stores=2 updates=500000
  *
- * Options: `keys` over all stores, `stores`, `updates` of each measured round, `valueBytes`, `cacheMb` per store, and those of the
- * backend by name: `tablesOpenMax`, `blockCacheMb`, `writeBufferMb`. `hot=0.9` sends that share of updates to a thousandth of the keys.
+ * Options: `keys` over all stores, `stores`, `updates` of each measured round, `valueBytes` (0: counts), `cacheMb` per store, and
+ * those of the backend by name: `tablesOpenMax`, `blockCacheMb`, `writeBufferMb`. `hot=0.9` sends that share of updates to a thousandth of the keys.
  * The loop is like the engine's: batches of records, `hasRoom`, `work`, a turn of the event loop every few milliseconds.
  */
 import { randomFillSync } from 'node:crypto'
@@ -87,6 +87,7 @@ async function measure(
 ): Promise<void> {
   const start = performance.now()
   let sliceStart = start
+  const cpuBefore = process.cpuUsage()
   let longestTurn = 0
   let done = 0
   for (let isLast = false; done < count && !isLast;) {
@@ -115,8 +116,10 @@ async function measure(
     }
   }
   const seconds = (performance.now() - start) / 1000
+  const cpu = process.cpuUsage(cpuBefore)
+  const cpuUs = (cpu.user + cpu.system) / done
   print(
-    `${name}: ${Math.round(done / seconds)}/s (${seconds.toFixed(1)} s), longest turn ${Math.round(longestTurn)} ms; ${memory()}`,
+    `${name}: ${cpuUs.toFixed(2)} us of processor time each, ${Math.round(done / seconds)}/s (${seconds.toFixed(1)} s), longest turn ${Math.round(longestTurn)} ms; ${memory()}`,
   )
 }
 
@@ -179,10 +182,15 @@ async function openAll(handles: readonly SnapshotHandle[]): Promise<readonly Key
 }
 
 function put(store: KeyedStore, key: number): void {
-  store.cells<Uint8Array>('value').put(0, noiseAt(key * 37))
+  if (valueBytes === 0) store.cells<number>('value').put(0, 1)
+  else store.cells<Uint8Array>('value').put(0, noiseAt(key * 37))
 }
 
 function update(store: KeyedStore): void {
+  if (valueBytes === 0) {
+    const counts = store.cells<number>('value')
+    return counts.put(0, (counts.edit(0) ?? NaN) + 1)
+  }
   const cells = store.cells<Uint8Array>('value')
   const value = cells.edit(0)
   if (value === undefined) throw new Error(`The key ${String(store.key)} has a value`)
@@ -191,7 +199,7 @@ function update(store: KeyedStore): void {
 }
 
 function read(store: KeyedStore): void {
-  const value = store.cells<Uint8Array>('value').get(0)
+  const value = store.cells('value').get(0)
   if (value === undefined) throw new Error(`The key ${String(store.key)} has a value`)
 }
 
