@@ -191,7 +191,7 @@ export const settings: readonly Setting[] = [
     'leveldb.dirtyBytesMax',
     '--leveldb-dirty',
     bytes,
-    'changes not written yet (default: half of the cache)',
+    'changes not written yet (default: 3/4 of the cache)',
   ),
   state(
     'leveldb.blockCacheBytes',

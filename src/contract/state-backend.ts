@@ -45,8 +45,8 @@ export interface LevelDbOptions {
   /** Cells kept in memory. Default: 64 MiB. */
   readonly cacheBytesMax?: number
   /**
-   * Changes not written yet. When it is reached the subtask takes no input until the disk has caught up. Default: half of
-   * `cacheBytesMax`.
+   * Changes not written yet. When it is reached the subtask takes no input until the disk has caught up. Default: three
+   * quarters of `cacheBytesMax`.
    */
   readonly dirtyBytesMax?: number
   /** Blocks of the database kept uncompressed. Default: 8 MiB. */

@@ -23,7 +23,7 @@ export function leveldb(options: LevelDbOptions = {}): StateBackend {
     )
   }
   const cacheBytesMax = options.cacheBytesMax ?? 64 * mebibyte
-  const dirtyBytesMax = options.dirtyBytesMax ?? Math.ceil(cacheBytesMax / 2)
+  const dirtyBytesMax = options.dirtyBytesMax ?? Math.ceil(cacheBytesMax * 0.75)
   const tableOptions = {
     blockCacheBytes: options.blockCacheBytes ?? 8 * mebibyte,
     writeBufferBytes: options.writeBufferBytes ?? 4 * mebibyte,
