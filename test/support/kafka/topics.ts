@@ -41,7 +41,15 @@ export async function createTopic(
   const topics = [{ topic, numPartitions: partitionCount, configEntries }]
   await withAdmin(bootstrap, async (admin) => {
     // kafkajs' own wait gives up where the broker has not heard of the topic yet.
-    await admin.createTopics({ topics, waitForLeaders: false })
+    for (let attempt = 1; ; attempt++) {
+      try {
+        await admin.createTopics({ topics, waitForLeaders: false })
+        break
+      } catch (error) {
+        if (attempt === 5) throw error // a busy broker may refuse in passing; a topic that is there by then is no error
+        await sleep(200)
+      }
+    }
     while (!(await hasLeaders(admin, topic, partitionCount))) await sleep(20)
   })
 }
