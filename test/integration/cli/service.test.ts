@@ -1,5 +1,6 @@
 /** `millrace run` as a service: a supervisor that is asked over HTTP, and whose job is killed. */
 import assert from 'node:assert/strict'
+import { execFileSync } from 'node:child_process'
 import { readFile, readdir, writeFile } from 'node:fs/promises'
 import { test } from 'node:test'
 import { listJobs } from '../../../src/service/control-client.ts'
@@ -10,6 +11,12 @@ import { until } from '../../support/running-jobs.ts'
 
 const TOKEN = 'a token of some length'
 const upTo = (count: number): number[] => Array.from({ length: count }, (_, index) => index + 1)
+
+/** What a process that is started so may use. */
+function heapLimitMiB(...options: readonly string[]): number {
+  const text = "Math.round(require('node:v8').getHeapStatistics().heap_size_limit / 2 ** 20)"
+  return Number(execFileSync(process.execPath, [...options, '-p', text], { encoding: 'utf8' }))
+}
 
 interface Answer {
   readonly status: number
@@ -190,9 +197,10 @@ test('what a restart cannot help ends the supervisor; a crash again and again do
 
   assert.equal(ofWrong.code, 3, ofWrong.log)
   assert.doesNotMatch(ofWrong.log, /starting it again/)
-  // beside what the young generation has
+  // beside what the young generation has, which differs between versions of Node
   const limitMiB = Number(/limit (\d+)/.exec(ofWrong.log)?.[1])
-  assert.ok(limitMiB >= 64 && limitMiB < 200, `the heap limit is ${limitMiB} MiB`)
+  assert.equal(limitMiB, heapLimitMiB('--max-old-space-size=64'))
+  assert.ok(limitMiB < heapLimitMiB(), `the heap limit is ${limitMiB} MiB`)
   assert.equal(ofCrash.code, 134, ofCrash.log)
   assert.equal(ofCrash.log.match(/starting it again in/g)?.length, 2)
   assert.match(ofCrash.log, /it was restarted 2 time\(s\) .* gives up/)
