@@ -48,7 +48,6 @@ import {
   addPartitionsRequest,
   describeTransactionRequest,
   endTransactionRequest,
-  initTransactionsRequest,
   markerRequest,
   transactionOffsetRequest,
 } from './transaction-requests.ts'
@@ -126,7 +125,7 @@ class KafkajsClient implements TransactionalClient {
     const what = `Beginning with the transactional id '${transactionalId}'`
     const { errorCode, value } = await this.#ofTransaction(
       transactionalId,
-      initTransactionsRequest(transactionalId, timeoutMs),
+      initProducerIdRequest(transactionalId, timeoutMs),
     )
     if (errorCode === brokerCode.none) return value
     if (errorCode === brokerCode.invalidTransactionTimeout) throw timeoutRefused(timeoutMs)

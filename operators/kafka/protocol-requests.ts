@@ -252,12 +252,16 @@ export interface Refusable<T> {
   readonly value: T
 }
 
-export function initProducerIdRequest(): KafkaRequest<Refusable<ProducerIdentity>> {
+/** Of a transactional id: also fences every earlier owner of it, and aborts what it has left open. */
+export function initProducerIdRequest(
+  transactionalId: string | null = null,
+  timeoutMs: number = produceTimeoutMs,
+): KafkaRequest<Refusable<ProducerIdentity>> {
   return {
     name: 'InitProducerId',
     apiKey: 22,
     apiVersion: 1,
-    encode: () => new ProtocolWriter().string(null).int32(produceTimeoutMs).view(),
+    encode: () => new ProtocolWriter().string(transactionalId).int32(timeoutMs).view(),
     decode(answer) {
       const throttleMs = answer.int32()
       const errorCode = answer.int16()

@@ -15,25 +15,6 @@ import type {
 } from './kafka-client.ts'
 import { ProtocolWriter } from './protocol-bytes.ts'
 
-/** Fences every earlier owner of the id, and aborts what it has left open. */
-export function initTransactionsRequest(
-  transactionalId: string,
-  timeoutMs: number,
-): KafkaRequest<Refusable<ProducerIdentity>> {
-  return {
-    name: 'InitProducerId',
-    apiKey: 22,
-    apiVersion: 1,
-    encode: () => new ProtocolWriter().string(transactionalId).int32(timeoutMs).view(),
-    decode(answer) {
-      const throttleMs = answer.int32()
-      const errorCode = answer.int16()
-      const value = { producerId: answer.int64(), epoch: answer.int16() }
-      return { throttleMs, body: { errorCode, value } }
-    },
-  }
-}
-
 export function addPartitionsRequest(
   transaction: TransactionIdentity,
   partitions: readonly TopicPartition[],

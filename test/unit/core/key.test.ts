@@ -23,7 +23,7 @@ const refused: readonly (readonly [string, unknown, RegExp])[] = [
   ['a tuple in a tuple', ['a', ['b']], /a tuple with/],
   ['null in a tuple', ['a', null], /a tuple with null/],
   ['undefined in a tuple', ['a', undefined], /undefined/],
-  // oxlint-disable-next-line no-sparse-arrays
+  // oxlint-disable-next-line no-sparse-arrays -- what is refused
   ['a hole in a tuple', [, 'a'], /undefined/],
 ]
 for (const [what, key, message] of refused) {

@@ -3,14 +3,16 @@ import assert from 'node:assert/strict'
 import { createRequire } from 'node:module'
 import { test } from 'node:test'
 import { ProtocolReader } from '../../../../operators/kafka/protocol-bytes.ts'
-import { transactionVersionRequest } from '../../../../operators/kafka/protocol-requests.ts'
+import {
+  initProducerIdRequest,
+  transactionVersionRequest,
+} from '../../../../operators/kafka/protocol-requests.ts'
 import type { KafkaRequest } from '../../../../operators/kafka/protocol-requests.ts'
 import {
   addOffsetsRequest,
   addPartitionsRequest,
   describeTransactionRequest,
   endTransactionRequest,
-  initTransactionsRequest,
   markerRequest,
   transactionOffsetRequest,
 } from '../../../../operators/kafka/transaction-requests.ts'
@@ -46,7 +48,7 @@ function answer(fields: string): ProtocolReader {
 const producerId = '0000000000000102'
 
 test('requests are those that kafkajs sends', async () => {
-  await assertSame(initTransactionsRequest('tx', 60_000), 'initProducerId/v1', {
+  await assertSame(initProducerIdRequest('tx', 60_000), 'initProducerId/v1', {
     transactionalId: 'tx',
     transactionTimeout: 60_000,
   })
