@@ -8,13 +8,15 @@
  *  - Opening and each request are bounded in time.
  */
 import { EngineError } from '../../src/core/errors.ts'
+import { asSpoken, linkClosed } from './broker-link.ts'
+import type { BrokerLink, BrokerSpeech } from './broker-link.ts'
 import { saslOf } from './sasl.ts'
 import type { BrokerAddress, KafkaConnection } from './kafka-connection.ts'
 import { brokerError } from './kafka-errors.ts'
 import type { Kafkajs, KafkajsConnection } from './kafkajs-internals.ts'
 import { ProtocolReader } from './protocol-bytes.ts'
 import { apiVersionsRequest, transactionVersionRequest } from './protocol-requests.ts'
-import type { Answer, ApiVersions, KafkaRequest } from './protocol-requests.ts'
+import type { Answer, KafkaRequest } from './protocol-requests.ts'
 
 /** For TCP and TLS, and once more for the SASL handshake. */
 const connectMsMax = 10_000
@@ -33,14 +35,11 @@ const certificateCodes: ReadonlySet<string> = new Set([
   'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
 ])
 
-interface OpenConnection {
+interface OpenConnection extends BrokerSpeech {
   readonly connection: KafkajsConnection
-  readonly versions: ApiVersions
-  /** The cluster's level of it; 0 where the broker does not tell. */
-  readonly transactionVersion: number
 }
 
-export class BrokerConnection {
+export class BrokerConnection implements BrokerLink {
   readonly #kafkajs: Kafkajs
   readonly #address: BrokerAddress
   readonly #options: KafkaConnection
@@ -57,23 +56,8 @@ export class BrokerConnection {
   async send<A>(request: KafkaRequest<A>): Promise<A> {
     await this.#connected()
     const open = this.#open
-    if (open === undefined || this.#isClosed) throw closed()
-    const { newer, ...older } = request
-    const range = open.versions[request.apiKey]
-    const isNewer =
-      newer !== undefined &&
-      newer.transactionVersion <= open.transactionVersion &&
-      newer.apiVersion <= (range?.maxVersion ?? -1)
-    const chosen: KafkaRequest<A> = isNewer ? { ...older, ...newer } : request
-    const version = chosen.apiVersion
-    if (range === undefined || version < range.minVersion || version > range.maxVersion) {
-      const spoken = range === undefined ? 'none' : `${range.minVersion} to ${range.maxVersion}`
-      throw new EngineError(
-        'KAFKA_FAILED',
-        `The broker ${this.#name} does not speak ${request.name} version ${version} (it speaks ${spoken}); Kafka 2.3 or newer is needed, 2.5 or newer for exactly-once`,
-        { retryable: false },
-      )
-    }
+    if (open === undefined || this.#isClosed) throw linkClosed()
+    const chosen = asSpoken(request, open, this.#name)
     try {
       return await exchange(this.#kafkajs, open.connection, chosen)
     } catch (cause) {
@@ -126,7 +110,7 @@ export class BrokerConnection {
             exchange(this.#kafkajs, connection, transactionVersionRequest()),
           )
         : 0
-      if (this.#isClosed) throw closed()
+      if (this.#isClosed) throw linkClosed()
       this.#open = { connection, versions, transactionVersion }
     } catch (cause) {
       this.#drop(connection)
@@ -136,7 +120,9 @@ export class BrokerConnection {
 
   #drop(connection: KafkajsConnection): void {
     if (this.#open?.connection === connection) this.#open = undefined
-    connection.rejectRequests(this.#isClosed ? closed() : new Error('the connection was closed'))
+    connection.rejectRequests(
+      this.#isClosed ? linkClosed() : new Error('the connection was closed'),
+    )
     // It has nothing under way any more; a socket that does not close in order is of no further interest.
     connection.disconnect().catch(() => undefined)
   }
@@ -166,11 +152,6 @@ export class BrokerConnection {
   get #name(): string {
     return `${this.#address.host}:${this.#address.port}`
   }
-}
-
-/** For requests that `close` cut off: nobody should repeat them. */
-function closed(): EngineError {
-  return new EngineError('KAFKA_FAILED', 'The Kafka client was closed', { retryable: false })
 }
 
 async function exchange<A>(

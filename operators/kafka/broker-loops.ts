@@ -12,7 +12,6 @@
  *  - Neither `add`, `wake` nor `lost` waits, and nothing here is done per record.
  *  - After `close` or a failure no turn begins; `close` waits for those that have begun.
  */
-import { setTimeout as sleep } from 'node:timers/promises'
 import { toEngineError } from '../../src/core/errors.ts'
 import type { EngineError } from '../../src/core/errors.ts'
 import type { Logger } from '../../src/core/log.ts'
@@ -21,6 +20,8 @@ import { BackOff } from './back-off.ts'
 import { partitionId } from './kafka-client.ts'
 import type { KafkaClient, TopicMetadata } from './kafka-client.ts'
 import { brokerCode, brokerError } from './kafka-errors.ts'
+import { pause } from './pause.ts'
+import type { Timed } from './pause.ts'
 
 const noLeader = -1
 
@@ -42,7 +43,7 @@ export class RoutedPartition {
   }
 }
 
-export interface BrokerLoopsContext<P extends RoutedPartition> {
+export interface BrokerLoopsContext<P extends RoutedPartition> extends Timed {
   readonly client: KafkaClient
   readonly clock: Clock
   readonly logger: Logger
@@ -141,7 +142,7 @@ export class BrokerLoops<P extends RoutedPartition> {
       const due = lost.filter(({ retryAtMs }) => retryAtMs <= now)
       if (due.length === 0) {
         const delayMs = Math.min(...lost.map(({ retryAtMs }) => retryAtMs)) - now
-        await sleep(delayMs, undefined, { signal }).catch(() => undefined) // aborted: seen above
+        await pause(this.#context, delayMs, signal).catch(() => undefined) // aborted: seen above
         continue
       }
       try {

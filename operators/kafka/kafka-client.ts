@@ -1,5 +1,5 @@
 /**
- * What source and sink need of a Kafka cluster. `KafkajsClient` fulfils it; tests bring their own.
+ * What source and sink need of a Kafka cluster. `ProtocolClient` fulfils it; tests bring their own.
  *
  * For implementors
  *  - Each call is one attempt and may fail at any time. Errors are `EngineError`: `KAFKA_UNREACHABLE` where a broker could not

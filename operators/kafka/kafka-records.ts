@@ -19,12 +19,13 @@ import { encodeKey } from './kafka-key.ts'
 import { BUFFER_BYTES_MAX } from './kafka-sink-options.ts'
 import type { KafkaSinkOptions } from './kafka-sink-options.ts'
 import { partitionOfKey } from './murmur2.ts'
+import type { Timed } from './pause.ts'
 import { ProduceQueue } from './produce-queue.ts'
 import type { OutgoingBatch, SinkEpoch } from './produce-queue.ts'
 import type { RecordHeaders } from './record-batch-writer.ts'
 import { retrying } from './retrying.ts'
 
-/** How often topics are asked whether they have got more partitions. */
+/** How often topics that are written to are asked whether they have got more partitions. */
 const metadataEveryMs = 300_000
 
 /** An epoch whose end is awaited. */
@@ -71,7 +72,7 @@ export interface DeliveryEvents {
 }
 
 export interface KafkaRecordsParts<T> {
-  readonly context: SinkContext
+  readonly context: SinkContext & Timed
   readonly options: KafkaSinkOptions<T>
   readonly client: KafkaClient
   readonly deliver: (events: DeliveryEvents) => RecordDelivery
@@ -82,7 +83,7 @@ export interface KafkaRecordsParts<T> {
 }
 
 export class KafkaRecords<T> {
-  readonly #context: SinkContext
+  readonly #context: SinkContext & Timed
   readonly #options: KafkaSinkOptions<T>
   readonly #client: KafkaClient
   readonly #format: Format<T>
@@ -90,7 +91,7 @@ export class KafkaRecords<T> {
   readonly #begin: (() => EpochTransaction) | undefined
   readonly #topics = new Map<string, TopicState<T>>()
   readonly #bufferBytesMax: number
-  readonly #refresh: NodeJS.Timeout
+  #refreshedMs: number
   readonly #epochs: OpenEpoch[]
   #epoch: OpenEpoch
   #bufferedBytes = 0
@@ -112,7 +113,7 @@ export class KafkaRecords<T> {
       acknowledged: (batch) => this.#acknowledged(batch),
       fail: (error) => this.fail(error),
     })
-    this.#refresh = setInterval(() => void this.#reloadTopics(), metadataEveryMs).unref()
+    this.#refreshedMs = context.clock.elapsed()
   }
 
   /** The records since the last barrier. */
@@ -206,7 +207,6 @@ export class KafkaRecords<T> {
   }
 
   async close(): Promise<void> {
-    clearInterval(this.#refresh)
     await this.#delivery.close()
   }
 
@@ -249,6 +249,10 @@ export class KafkaRecords<T> {
     setImmediate(() => {
       this.#isWakeDue = false
       this.#delivery.wake()
+      const now = this.#context.clock.elapsed()
+      if (now - this.#refreshedMs < metadataEveryMs) return
+      this.#refreshedMs = now
+      void this.#reloadTopics()
     })
   }
 

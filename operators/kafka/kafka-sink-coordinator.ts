@@ -16,7 +16,6 @@
  *  - Output of a line of checkpoints that is not this job's is not touched: it is committed already, or the user is asked.
  *  - Once the ids of a former line are fenced, the ledger says so, and they are not asked for again.
  */
-import { setTimeout as sleep } from 'node:timers/promises'
 import type {
   EpochOutcome,
   RestoredEpoch,
@@ -34,6 +33,8 @@ import { markerPlaceOf, placeOf, toKafkaEpoch, transactionalIdOf } from './kafka
 import type { KafkaEpoch, ResumedEpoch, SinkIdentity, StoredEpoch } from './kafka-epoch.ts'
 import { checkTimeout } from './kafka-sink-options.ts'
 import type { ExactlyOnceSettings } from './kafka-sink-options.ts'
+import { pause } from './pause.ts'
+import type { Timed } from './pause.ts'
 import { retrying } from './retrying.ts'
 import { StoredOutput } from './stored-output.ts'
 
@@ -67,13 +68,13 @@ export interface KafkaSinkCoordinatorOptions {
 }
 
 export class KafkaSinkCoordinator implements SinkCoordinator {
-  readonly #context: SinkCoordinatorContext
+  readonly #context: SinkCoordinatorContext & Timed
   readonly #options: KafkaSinkCoordinatorOptions
   /** Identities of transactions that turned out to be ended, for brokers that do not tell. */
   readonly #ended = new Set<string>()
   #opened: TransactionalClient | undefined
 
-  constructor(context: SinkCoordinatorContext, options: KafkaSinkCoordinatorOptions) {
+  constructor(context: SinkCoordinatorContext & Timed, options: KafkaSinkCoordinatorOptions) {
     this.#context = context
     this.#options = options
     if (options.settings !== undefined) checkTimeout(options.settings, context.checkpointIntervalMs)
@@ -142,7 +143,6 @@ export class KafkaSinkCoordinator implements SinkCoordinator {
     lineage,
     checkpointId,
   }: KafkaEpoch): Promise<number | undefined> {
-    const { signal } = this.#context
     for (let attempt = 0; ; attempt++) {
       const stable = await this.#ask(place, true)
       const marker = stable === 'unstable' ? await this.#ask(place, false) : stable
@@ -150,7 +150,7 @@ export class KafkaSinkCoordinator implements SinkCoordinator {
         marker === 'unstable' || marker?.metadata !== lineage ? undefined : marker.offset
       const isFinal = stable !== 'unstable' || (offset !== undefined && offset >= checkpointId)
       if (isFinal || attempt === unstableAttemptsMax) return offset
-      await sleep(unstableMs, undefined, { signal })
+      await pause(this.#context, unstableMs, this.#context.signal)
     }
   }
 

@@ -4,7 +4,9 @@ import { KafkaSinkCoordinator } from './kafka-sink-coordinator.ts'
 import { checkSinkOptions, guaranteeOf, sinkDetails } from './kafka-sink-options.ts'
 import type { KafkaSinkOptions } from './kafka-sink-options.ts'
 import { openKafkaWriter } from './kafka-writer.ts'
+import type { TransactionalClient } from './kafka-client.ts'
 import { openKafkajsClient } from './kafkajs-client.ts'
+import type { Timed } from './pause.ts'
 import { openResumedWriter } from './resumed-writer.ts'
 import { openStoredWriter } from './stored-writer.ts'
 
@@ -22,21 +24,35 @@ import { openStoredWriter } from './stored-writer.ts'
  * @experimental
  */
 export function kafkaSink<T>(options: KafkaSinkOptions<T>): Sink<T> {
+  return kafkaSinkOver(options, { openClient: () => openKafkajsClient(options) })
+}
+
+/** What the sink stands on. */
+export interface KafkaSinkGround extends Timed {
+  readonly openClient: () => TransactionalClient
+}
+
+/** The same over other clients and timers. */
+export function kafkaSinkOver<T>(
+  options: KafkaSinkOptions<T>,
+  { openClient, timers }: KafkaSinkGround,
+): Sink<T> {
   checkSinkOptions(options)
   return {
     type: 'kafka',
     details: sinkDetails(options),
     coordinator(context) {
       const guarantee = guaranteeOf(options, context)
-      return new KafkaSinkCoordinator(context, {
-        settings: typeof guarantee === 'string' ? undefined : guarantee,
-        openClient: () => openKafkajsClient(options),
-      })
+      return new KafkaSinkCoordinator(
+        { ...context, timers },
+        { settings: typeof guarantee === 'string' ? undefined : guarantee, openClient },
+      )
     },
-    async open(context) {
+    async open(given) {
+      const context = { ...given, timers }
       await options.value.openEncoder?.()
       const guarantee = guaranteeOf(options, context)
-      const client = openKafkajsClient(options)
+      const client = openClient()
       if (typeof guarantee === 'string') {
         return openKafkaWriter(context, options, client, guarantee === 'at-least-once')
       }

@@ -6,6 +6,7 @@ import type { PreparedEpoch, SinkContext, SinkWriter } from '../../src/contract/
 import type { TransactionalClient } from './kafka-client.ts'
 import { KafkaRecords } from './kafka-records.ts'
 import type { KafkaSinkOptions } from './kafka-sink-options.ts'
+import type { Timed } from './pause.ts'
 import { RecordSender } from './record-sender.ts'
 import { retrying } from './retrying.ts'
 
@@ -14,7 +15,7 @@ import { retrying } from './retrying.ts'
  * for the brokers.
  */
 export async function openKafkaWriter<T>(
-  context: SinkContext,
+  context: SinkContext & Timed,
   options: KafkaSinkOptions<T>,
   client: TransactionalClient,
   waits: boolean = true,
@@ -31,6 +32,7 @@ export async function openKafkaWriter<T>(
             client,
             compression: options.compression ?? 'none',
             clock: context.clock,
+            timers: context.timers,
             logger: context.logger,
             ...events,
           },

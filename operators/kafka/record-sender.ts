@@ -19,6 +19,7 @@ import { partitionId } from './kafka-client.ts'
 import type { ProducerIdentity, TransactionalClient } from './kafka-client.ts'
 import { brokerCode, brokerError, transactionError } from './kafka-errors.ts'
 import type { EpochTransaction } from './epoch-transaction.ts'
+import type { Timed } from './pause.ts'
 import type { OutgoingBatch, ProduceQueue, SinkEpoch } from './produce-queue.ts'
 
 /** Bytes of one request, unless its first batch alone is larger. */
@@ -31,7 +32,7 @@ const lostProducerCodes: ReadonlySet<number> = new Set([
   brokerCode.unknownProducerId,
 ])
 
-export interface RecordSenderOptions {
+export interface RecordSenderOptions extends Timed {
   readonly client: TransactionalClient
   readonly compression: Compression
   readonly clock: Clock

@@ -29,6 +29,8 @@ import { markerPlaceOf, toKafkaEpoch, transactionalIdOf } from './kafka-epoch.ts
 import type { ResumedEpoch } from './kafka-epoch.ts'
 import { KafkaRecords } from './kafka-records.ts'
 import type { ExactlyOnceSettings, KafkaSinkOptions } from './kafka-sink-options.ts'
+import { atMost } from './pause.ts'
+import type { Timed } from './pause.ts'
 import { RecordSender } from './record-sender.ts'
 import { retrying } from './retrying.ts'
 import { TransactionPool } from './transaction-pool.ts'
@@ -39,7 +41,7 @@ const markerRefreshMs = 24 * 60 * 60 * 1000
 const abortMsMax = 2000
 
 export async function openResumedWriter<T>(
-  context: SinkContext,
+  context: SinkContext & Timed,
   options: KafkaSinkOptions<T>,
   settings: ExactlyOnceSettings,
   client: TransactionalClient,
@@ -55,7 +57,7 @@ export async function openResumedWriter<T>(
 }
 
 class ResumedWriter<T> implements SinkWriter {
-  readonly #context: SinkContext
+  readonly #context: SinkContext & Timed
   readonly #options: KafkaSinkOptions<T>
   readonly #settings: ExactlyOnceSettings
   readonly #client: TransactionalClient
@@ -67,7 +69,7 @@ class ResumedWriter<T> implements SinkWriter {
   #durable: Promise<void> = Promise.resolve()
 
   constructor(
-    context: SinkContext,
+    context: SinkContext & Timed,
     options: KafkaSinkOptions<T>,
     settings: ExactlyOnceSettings,
     client: TransactionalClient,
@@ -87,6 +89,7 @@ class ResumedWriter<T> implements SinkWriter {
           client,
           compression: options.compression ?? 'none',
           clock: context.clock,
+          timers: context.timers,
           logger: context.logger,
           ...events,
         }),
@@ -172,14 +175,12 @@ class ResumedWriter<T> implements SinkWriter {
   async close(): Promise<void> {
     const { transaction } = this.#records.epoch
     if (transaction !== undefined) {
-      let timer: NodeJS.Timeout | undefined
-      const tooLate = new Promise<void>((resolve) => {
-        timer = setTimeout(resolve, abortMsMax)
-      })
       // what cannot be aborted now is by the next run, or by its time-out
-      const aborted = this.#client.endTransaction(transaction.identity, 'abort').catch(() => {})
-      await Promise.race([aborted, tooLate])
-      clearTimeout(timer)
+      const aborted = this.#client.endTransaction(transaction.identity, 'abort').then(
+        () => undefined,
+        () => undefined,
+      )
+      await atMost(this.#context, abortMsMax, aborted)
     }
     await this.#records.close()
   }

@@ -1,12 +1,13 @@
 /** Repeats one request to the cluster until it succeeds or is not worth it any more. For the few requests of the control plane. */
 import { setMaxListeners } from 'node:events'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { toEngineError } from '../../src/core/errors.ts'
 import type { Logger } from '../../src/core/log.ts'
 import type { Clock } from '../../src/core/time.ts'
 import { BackOff } from './back-off.ts'
+import { pause } from './pause.ts'
+import type { Timed } from './pause.ts'
 
-export interface RetryContext {
+export interface RetryContext extends Timed {
   readonly clock: Clock
   readonly logger: Logger
   readonly signal: AbortSignal
@@ -26,7 +27,7 @@ export async function retrying<T>(context: RetryContext, request: () => Promise<
       const delayMs = backOff.failed(clock.elapsed(), error)
       if (delayMs === undefined) throw error
       if (backOff.isNoteworthy) logger.warn(`${error.message}; trying again`, { delayMs })
-      await sleep(delayMs, undefined, { signal })
+      await pause(context, delayMs, signal)
     }
   }
 }

@@ -29,11 +29,12 @@ export class StoredOutput {
   constructor(context: RetryContext, client: TransactionalClient) {
     this.#context = context
     this.#client = client
-    const { clock, logger } = context
+    const { clock, timers, logger } = context
     this.#sender = new RecordSender({
       client,
       compression: 'none', // they were compressed when they were kept
       clock,
+      timers,
       logger,
       acknowledged: ({ epoch, count }) => {
         epoch.unacknowledgedCount -= count

@@ -24,12 +24,13 @@ import { KafkaRecords } from './kafka-records.ts'
 import type { DeliveryEvents, OpenEpoch, RecordDelivery } from './kafka-records.ts'
 import type { ExactlyOnceSettings, KafkaSinkOptions } from './kafka-sink-options.ts'
 import type { Compression } from './compression.ts'
+import type { Timed } from './pause.ts'
 import type { ProduceQueue } from './produce-queue.ts'
 import { StoredOutput } from './stored-output.ts'
 import { TransactionPool } from './transaction-pool.ts'
 
 export async function openStoredWriter<T>(
-  context: SinkContext,
+  context: SinkContext & Timed,
   options: KafkaSinkOptions<T>,
   settings: ExactlyOnceSettings,
   client: TransactionalClient,
@@ -53,7 +54,7 @@ export async function openStoredWriter<T>(
 }
 
 interface StoredWriterParts<T> {
-  readonly context: SinkContext
+  readonly context: SinkContext & Timed
   readonly options: KafkaSinkOptions<T>
   readonly settings: ExactlyOnceSettings
   readonly client: TransactionalClient

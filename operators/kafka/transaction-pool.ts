@@ -6,12 +6,12 @@
  *    a new one. So a zombie of an earlier transaction is refused.
  *  - Ids are handed out in turn.
  */
-import type { SinkContext } from '../../src/contract/sink.ts'
 import type { ProducerIdentity, TransactionalClient, TransactionIdentity } from './kafka-client.ts'
 import { retrying } from './retrying.ts'
+import type { RetryContext } from './retrying.ts'
 
 export interface TransactionPoolOptions {
-  readonly context: SinkContext
+  readonly context: RetryContext
   readonly client: TransactionalClient
   readonly ids: readonly string[]
   readonly timeoutMs: number

@@ -22,3 +22,9 @@ export interface Clock {
   /** A point of a clock that never goes back, in milliseconds; for measuring lengths of time only. */
   elapsed(): number
 }
+
+/** Timers, handed in like the clock. */
+export interface Scheduler {
+  /** Runs `action` after `delayMs`; the answer cancels it. */
+  after(delayMs: number, action: () => void): () => void
+}

@@ -25,10 +25,9 @@ import { expiredCheckpoints } from '../checkpoint/retention.ts'
 import { Deferred } from '../core/deferred.ts'
 import { EngineError, toEngineError } from '../core/errors.ts'
 import type { Logger } from '../core/log.ts'
-import type { Clock } from '../core/time.ts'
+import type { Clock, Scheduler } from '../core/time.ts'
 import type { SlotCommand } from '../runtime/slot-protocol.ts'
 import type { SplitState } from '../runtime/source-head.ts'
-import type { Scheduler } from './slot-link.ts'
 import type { SplitDealer } from './split-dealer.ts'
 
 /** How checkpoints are taken, in milliseconds and counts. */

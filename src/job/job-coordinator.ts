@@ -28,7 +28,7 @@ import type { OperatorRestore, RestorePlan, RestoreTarget } from '../checkpoint/
 import { Deferred } from '../core/deferred.ts'
 import { EngineError, assert, fromErrorData, toEngineError } from '../core/errors.ts'
 import type { Logger } from '../core/log.ts'
-import type { Clock } from '../core/time.ts'
+import type { Clock, Scheduler } from '../core/time.ts'
 import type { ExecutionPlan } from '../plan/execution-plan.ts'
 import { slotOf, taskName } from '../plan/execution-plan.ts'
 import { fingerprintOf, firstDifference } from '../plan/fingerprint.ts'
@@ -44,7 +44,7 @@ import type { JobStatus } from './job-status.ts'
 import { isOver, moveStatus } from './job-status.ts'
 import { RestartPolicy } from './restart-strategy.ts'
 import { SinkRecovery } from './sink-recovery.ts'
-import type { OpenSlot, Scheduler, SlotLink } from './slot-link.ts'
+import type { OpenSlot, SlotLink } from './slot-link.ts'
 import { SplitDealer } from './split-dealer.ts'
 
 /** What the job begins with. */

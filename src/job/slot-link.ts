@@ -18,9 +18,3 @@ export interface SlotLinkEvents {
 
 /** Makes the slot of a number. Called again when a slot was lost, once it is gone. */
 export type OpenSlot = (slotIndex: number, events: SlotLinkEvents) => SlotLink
-
-/** Timers of the coordinator; the simulation brings its own. */
-export interface Scheduler {
-  /** Runs `action` after `delayMs`; the answer cancels it. */
-  after(delayMs: number, action: () => void): () => void
-}

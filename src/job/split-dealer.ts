@@ -10,8 +10,7 @@
 import type { Source, Split, SplitEnumerator, SplitPosition } from '../contract/source.ts'
 import { EngineError, toEngineError } from '../core/errors.ts'
 import type { Logger } from '../core/log.ts'
-import type { Clock } from '../core/time.ts'
-import type { Scheduler } from './slot-link.ts'
+import type { Clock, Scheduler } from '../core/time.ts'
 
 export interface SplitDealerOptions {
   readonly uid: string

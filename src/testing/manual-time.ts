@@ -1,6 +1,5 @@
 /** Time that moves only when it is told to: a clock and the timers of whoever waits on it. */
-import type { Clock } from '../core/time.ts'
-import type { Scheduler } from '../job/slot-link.ts'
+import type { Clock, Scheduler } from '../core/time.ts'
 
 interface Timer {
   readonly atMs: number

@@ -8,8 +8,7 @@
  *  - What belongs to a process that has crashed never happens: its operations never end, its messages never arrive.
  */
 import { Deferred } from '../../src/core/deferred.ts'
-import type { Clock } from '../../src/core/time.ts'
-import type { Scheduler } from '../../src/job/slot-link.ts'
+import type { Clock, Scheduler } from '../../src/core/time.ts'
 import { Random } from './random.ts'
 import { SimulatedDisk, systemError } from './simulated-disk.ts'
 
