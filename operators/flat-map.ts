@@ -2,7 +2,8 @@
  * Any number of values for each value, read piece by piece: what the function returns is iterated only while the outputs have room,
  * so a million values a record need no more memory than a few.
  *
- * Invariant: values leave in order and with the timestamp of the record they were made from, whenever they leave.
+ * Invariant: values leave in order, with the timestamp and as the kind of the record they were made from, whenever they leave. They are
+ * no halves of an update any more, since there may be several for each half.
  */
 import type {
   OperatorContext,
@@ -27,6 +28,7 @@ export function flatMap<T, R>(f: (value: T) => Iterable<R>): OperatorDescription
 interface Rest {
   readonly iterator: Iterator<unknown>
   readonly timestampMs: number
+  readonly isRetraction: boolean
 }
 
 class FlatMapInstance implements OperatorInstance {
@@ -43,35 +45,45 @@ class FlatMapInstance implements OperatorInstance {
   process(value: unknown): void {
     const values = this.#f(value)
     const { output, gate, time } = this.#context
+    const { timestampMs, isRetraction, update } = time
     if (this.#rests.length === 0 && Array.isArray(values)) {
       let index = 0
+      time.update = 0
       while (index < values.length && !gate.isClosed) output.emit(values[index++])
+      time.update = update
       if (index === values.length) return
-      this.#rests.push({ iterator: values.slice(index).values(), timestampMs: time.timestampMs })
+      this.#rests.push({ iterator: values.slice(index).values(), timestampMs, isRetraction })
       return
     }
     if (isPromiseLike(values)) refusePromise('flatMap')
-    this.#rests.push({ iterator: iteratorOf(values), timestampMs: time.timestampMs })
+    this.#rests.push({ iterator: iteratorOf(values), timestampMs, isRetraction })
     if (this.#rests.length === 1) this.resume()
   }
 
   resume(): boolean {
+    const { time } = this.#context
+    const { timestampMs, isRetraction, update } = time
+    time.update = 0
+    const isDone = this.#goOn()
+    time.timestampMs = timestampMs
+    time.isRetraction = isRetraction
+    time.update = update
+    return isDone
+  }
+
+  #goOn(): boolean {
     const { output, gate, time } = this.#context
-    const timestampMs = time.timestampMs
     for (let rest = this.#rests[0]; rest !== undefined; rest = this.#rests[0]) {
       time.timestampMs = rest.timestampMs
+      time.isRetraction = rest.isRetraction
       for (;;) {
-        if (gate.isClosed) {
-          time.timestampMs = timestampMs
-          return false
-        }
+        if (gate.isClosed) return false
         const next = rest.iterator.next()
         if (next.done === true) break
         output.emit(next.value)
       }
       this.#rests.shift()
     }
-    time.timestampMs = timestampMs
     return true
   }
 }

@@ -52,7 +52,7 @@ export interface ExchangeOutputOptions {
 }
 
 export class ExchangeOutput {
-  /** Takes a record with the timestamp of `time`. */
+  /** Takes a record with the timestamp and the kind of `time`. */
   readonly emit: (value: unknown) => void
   recordsSent = 0
   readonly #options: ExchangeOutputOptions
@@ -202,6 +202,7 @@ function makeEmit(
        const row = batch.count
        batch.values[row] = value
        batch.timestamps[row] = time.timestampMs
+       if (time.isRetraction) batch.markRetraction(row)
        ${isKeyed ? 'batch.hashes[row] = hash' : ''}
        batch.count = row + 1
        if (row + 1 === batch.timestamps.length) full(target)
@@ -221,6 +222,7 @@ function append(
   const row = batch.count
   batch.values[row] = value
   batch.timestamps[row] = time.timestampMs
+  if (time.isRetraction) batch.markRetraction(row)
   batch.hashes[row] = hash
   batch.count = row + 1
   if (row + 1 === batch.timestamps.length) full(target)

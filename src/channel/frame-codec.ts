@@ -6,6 +6,7 @@
  *   header      64 bytes, see the word numbers below
  *   timestamps  float64 each record
  *   hashes      int32 each record, if keyed
+ *   kinds       a byte each record, 1 for those that are taken back, if there are any
  *   rows        see shape-codec.ts; a row of shape 0 is [0, bytes] with the value in the side bytes
  *   heap        all strings of the frame, one byte a character if none is above U+00FF, else UTF-16
  *   side        values in the canonical encoding, one after the other
@@ -40,6 +41,7 @@ const DOUBLE_VALUE = 4
 
 const FLAG_HASHES = 1
 const FLAG_UTF16 = 2
+const FLAG_RETRACTIONS = 4
 
 const kinds = ['records', 'barrier', 'idle', 'end'] as const
 
@@ -138,10 +140,13 @@ export class FrameEncoder implements RowSink {
 
   #encodeBatch(batch: RecordBatch): Buffer {
     const { count, values } = batch
-    const rowsAt = HEADER_WORDS + count * 2 + (this.#isKeyed ? count + (count % 2) : 0)
+    const hasRetractions = batch.retractionCount > 0
+    const kindsAt = HEADER_WORDS + count * 2 + (this.#isKeyed ? count + (count % 2) : 0)
+    const rowsAt = kindsAt + (hasRetractions ? aligned(count) / 4 : 0)
     this.#ensureWords(rowsAt)
     this.float64.set(batch.timestamps.subarray(0, count), HEADER_WORDS / 2)
     if (this.#isKeyed) this.int32.set(batch.hashes.subarray(0, count), HEADER_WORDS + count * 2)
+    if (hasRetractions) this.#bytes.set(batch.retractions.subarray(0, count), kindsAt * 4)
     this.offset = rowsAt
     this.heap = ''
     this.#side = []
@@ -178,7 +183,10 @@ export class FrameEncoder implements RowSink {
 
     const words = this.int32
     words[WORD_COUNT] = count
-    words[WORD_FLAGS] = (this.#isKeyed ? FLAG_HASHES : 0) | (isWide ? FLAG_UTF16 : 0)
+    words[WORD_FLAGS] =
+      (this.#isKeyed ? FLAG_HASHES : 0) |
+      (isWide ? FLAG_UTF16 : 0) |
+      (hasRetractions ? FLAG_RETRACTIONS : 0)
     words[WORD_ROWS] = this.offset - rowsAt
     words[WORD_HEAP_BYTES] = heapBytes
     words[WORD_SIDE_BYTES] = this.#sideBytes
@@ -276,7 +284,9 @@ export class FrameDecoder implements RowSource {
     const heapBytes = words[WORD_HEAP_BYTES] as number
     const shapesBytes = words[WORD_SHAPES_BYTES] as number
     const hasHashes = (flags & FLAG_HASHES) !== 0
-    const rowsAt = HEADER_WORDS + count * 2 + (hasHashes ? count + (count % 2) : 0)
+    const hasRetractions = (flags & FLAG_RETRACTIONS) !== 0
+    const kindsAt = HEADER_WORDS + count * 2 + (hasHashes ? count + (count % 2) : 0)
+    const rowsAt = kindsAt + (hasRetractions ? aligned(count) / 4 : 0)
     const rowsEnd = (rowsAt + (words[WORD_ROWS] as number)) * 4
     this.#sideAt = aligned(rowsEnd + heapBytes)
     if (shapesBytes > 0) {
@@ -292,6 +302,11 @@ export class FrameDecoder implements RowSource {
     if (hasHashes) {
       const hashesAt = HEADER_WORDS + count * 2
       batch.hashes.set(words.subarray(hashesAt, hashesAt + count))
+    }
+    if (hasRetractions) {
+      for (let i = 0; i < count; i++) {
+        if (this.#bytes[kindsAt * 4 + i] === 1) batch.markRetraction(i)
+      }
     }
     const { values } = batch
     const readers = this.#readers

@@ -13,7 +13,7 @@ import { copyValue } from '../core/value.ts'
 import type { StoreContext } from './operator-context.ts'
 import type { OperatorNode, OperatorSite } from './operator-node.ts'
 
-/** Takes a value; its timestamp is that of the chain's `RecordTime`. */
+/** Takes a value; its timestamp and its kind are those of the chain's `RecordTime`. */
 export type Consumer = (value: unknown) => void
 
 /** Takes the records of a batch from `from` on, until the gate closes; answers the next record's index. */
@@ -137,27 +137,56 @@ export interface BatchLoopOptions {
 export function plainLoop(consume: Consumer, options: BatchLoopOptions): BatchConsumer {
   const { time, gate, title } = options
   if (!canGenerateCode()) {
-    return ({ values, timestamps, count }, from) => {
+    return ({ values, timestamps, retractions, count }, from) => {
       for (let i = from; i < count; i++) {
         time.timestampMs = timestamps[i] as number
+        time.isRetraction = retractions[i] === 1
         consume(values[i])
+        time.isRetraction = false
         if (gate.isClosed) return i + 1
       }
       return count
     }
   }
-  return generate(
+  return loopOfKinds(
     `loop ${title}`,
     { consume, time, gate },
-    `return function (batch, from) {
-      const values = batch.values, timestamps = batch.timestamps, count = batch.count
+    (before, after) => `
       for (let i = from; i < count; i++) {
         time.timestampMs = timestamps[i]
+        ${before}
         consume(values[i])
+        ${after}
         if (gate.isClosed) return i + 1
       }
-      return count
-    }`,
+      return count`,
+  )
+}
+
+/**
+ * A loop over the records of a batch in two texts: one for batches of inserts, which does not know of retractions, and one for those
+ * that have some. `before` and `after` set the kind of record `i` and set it back.
+ */
+function loopOfKinds(
+  name: string,
+  bindings: Readonly<Record<string, unknown>>,
+  loop: (before: string, after: string) => string,
+): BatchConsumer {
+  const text = (body: string): string => `return function (batch, from) {
+      const values = batch.values, timestamps = batch.timestamps, count = batch.count
+      ${body}
+    }`
+  const changes = generate<BatchConsumer>(
+    `${name} of changes`,
+    bindings,
+    text(`const retractions = batch.retractions
+      ${loop('time.isRetraction = retractions[i] === 1', 'time.isRetraction = false')}`),
+  )
+  return generate<BatchConsumer>(
+    name,
+    { ...bindings, changes },
+    text(`if (batch.retractionCount > 0) return changes(batch, from)
+      ${loop('', '')}`),
   )
 }
 
@@ -176,15 +205,17 @@ export function keyedLoop(options: KeyedLoopOptions): BatchConsumer {
   const { time, gate, site, node, instance, store, keyed, input, select, title } = options
   const timers = node.eventTimers
   if (!canGenerateCode()) {
-    return ({ values, timestamps, hashes, count }, from) => {
+    return ({ values, timestamps, hashes, retractions, count }, from) => {
       site.index = node.index
       keyed.hasKey = select !== undefined
       if (select !== undefined) store.warm?.(hashes, from, count)
       for (let i = from; i < count; i++) {
         const value = values[i]
         time.timestampMs = timestamps[i] as number
+        time.isRetraction = retractions[i] === 1
         if (select !== undefined) store.useKey(positiveZero(select(value)), hashes[i] as number)
         instance.process(value, input)
+        time.isRetraction = false
         const mayFire = timers !== undefined && select !== undefined
         if (mayFire && timers.peek() <= node.watermarkMs) node.fireDue()
         if (gate.isClosed) return i + 1
@@ -192,18 +223,18 @@ export function keyedLoop(options: KeyedLoopOptions): BatchConsumer {
       return count
     }
   }
-  return generate(
+  return loopOfKinds(
     `keyed loop ${title}`,
     { time, gate, site, node, instance, store, keyed, select, timers },
-    `return function (batch, from) {
-      const values = batch.values, timestamps = batch.timestamps, hashes = batch.hashes
-      const count = batch.count
+    (before, after) => `
+      const hashes = batch.hashes
       site.index = ${node.index}
       keyed.hasKey = ${select !== undefined}
       ${select === undefined || store.warm === undefined ? '' : 'store.warm(hashes, from, count)'}
       for (let i = from; i < count; i++) {
         const value = values[i]
         time.timestampMs = timestamps[i]
+        ${before}
         ${
           select === undefined
             ? ''
@@ -212,11 +243,11 @@ export function keyedLoop(options: KeyedLoopOptions): BatchConsumer {
                store.useKey(key, hashes[i])`
         }
         instance.process(value, ${input})
+        ${after}
         ${timers === undefined || select === undefined ? '' : 'if (timers.peek() <= node.watermarkMs) node.fireDue()'}
         if (gate.isClosed) return i + 1
       }
-      return count
-    }`,
+      return count`,
   )
 }
 

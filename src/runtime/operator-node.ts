@@ -139,7 +139,15 @@ export class OperatorNode {
 
   #add(step: Step): void {
     this.#steps.push(step)
-    if (this.#steps.length === 1) this.run()
+    if (this.#steps.length > 1) return
+    // an operator that hands watermarks on itself may do so while a record is at hand
+    const { time } = this.#options
+    const { isRetraction, update } = time
+    time.isRetraction = false
+    time.update = 0
+    this.run()
+    time.isRetraction = isRetraction
+    time.update = update
   }
 
   #take(step: Step): boolean {
@@ -213,7 +221,10 @@ export class OperatorNode {
   #fire(timers: TimerIndex | undefined, clock: Timer['clock'], upToMs: number): boolean {
     if (timers === undefined || timers.peek() > upToMs) return true
     const { gate, time, site } = this.#options
-    const timestampMs = time.timestampMs
+    const { timestampMs, isRetraction, update } = time
+    // timers also fire right behind the record that set them
+    time.isRetraction = false
+    time.update = 0
     site.index = this.index
     let isDone = false
     while (!gate.isClosed) {
@@ -226,6 +237,8 @@ export class OperatorNode {
       this.instance?.onTimer?.({ clock, timestampMs: timers.timestampMs })
     }
     time.timestampMs = timestampMs
+    time.isRetraction = isRetraction
+    time.update = update
     return isDone
   }
 }

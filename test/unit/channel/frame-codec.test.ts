@@ -140,6 +140,53 @@ describe('frames', () => {
     assert.equal(batch.watermarkMs, 1234)
   })
 
+  test('carry which records are taken back, frame after frame', () => {
+    const rows = fc.array(fc.record({ value: anyValue, isRetraction: fc.boolean() }), {
+      maxLength: 20,
+    })
+    fc.assert(
+      fc.property(fc.array(rows, { maxLength: 4 }), fc.boolean(), (frames, isKeyed) => {
+        const wire = new Wire({ isKeyed })
+        for (const frame of frames) {
+          const batch = batchOf(
+            frame.map(({ value }, row) => ({ value, timestampMs: row, hash: row * 7 })),
+          )
+          frame.forEach(({ isRetraction }, row) => isRetraction && batch.markRetraction(row))
+
+          const read = wire.records(batch)
+
+          assert.equal(read.count, frame.length)
+          assert.equal(read.retractionCount, batch.retractionCount)
+          frame.forEach(({ value, isRetraction }, row) => {
+            assertSameValue(read.values[row], value)
+            assert.equal(read.timestamps[row], row)
+            assert.equal(read.retractions[row], isRetraction ? 1 : 0)
+            if (isKeyed) assert.equal(read.hashes[row], row * 7)
+          })
+        }
+      }),
+    )
+  })
+
+  test('of inserts have nothing about retractions', () => {
+    const encoder = new FrameEncoder(new ShapeBook(), false)
+    const rows = Array.from({ length: 9 }, (_, row) => ({ value: row, timestampMs: row, hash: 0 }))
+    const inserts = encoder.encode(batchOf(rows)).length
+    const batch = batchOf(rows)
+    batch.markRetraction(8)
+
+    assert.equal(encoder.encode(batch).length, inserts + 16)
+  })
+
+  test('a batch that had retractions is one of inserts when it is filled again', () => {
+    const batch = batchOf([{ value: 1, timestampMs: 0, hash: 0 }])
+    batch.markRetraction(0)
+
+    batch.reset()
+
+    assert.deepEqual([batch.retractionCount, batch.retractions[0]], [0, 0])
+  })
+
   test('carry a watermark alone, also the last one', () => {
     const batch = new Wire().records(batchOf([], Infinity))
     assert.equal(batch.count, 0)

@@ -82,6 +82,26 @@ describe('a watermark', () => {
     assert.deepEqual(chain.log, ['second: watermark 50'])
   })
 
+  test('that comes while a retraction is at hand fires timers and goes on as if none were', () => {
+    const seen: unknown[] = []
+    const chain = new TestChain({
+      process: () => {},
+      onTimer: () => seen.push([chain.time.isRetraction, chain.time.update]),
+      onWatermark: () => seen.push([chain.time.isRetraction, chain.time.update]) > 0,
+    })
+    chain.first.eventTimers = new TestTimers(10, 60)
+    chain.time.isRetraction = true
+    chain.time.update = 7
+
+    chain.first.advance(50)
+    chain.first.watermarkMs = 60
+    chain.first.fireDue()
+
+    const insert = [false, 0]
+    assert.deepEqual(seen, [insert, insert, insert])
+    assert.deepEqual([chain.time.isRetraction, chain.time.update], [true, 7])
+  })
+
   test('that is not above the former is passed over', () => {
     const chain = new TestChain({ process: () => {} })
     chain.first.advance(50)
