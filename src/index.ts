@@ -29,7 +29,10 @@ export { deadLetterJson } from '../operators/formats/dead-letter-json.ts'
 export { json } from '../operators/formats/json.ts'
 export { messagePack } from '../operators/formats/message-pack.ts'
 export { text } from '../operators/formats/text.ts'
-export { session, sliding, tumbling } from '../operators/window/assigners.ts'
+export { globalWindow, sliding, tumbling } from '../operators/window/assigners.ts'
+export type { AlignedOptions } from '../operators/window/assigners.ts'
+export { calendar } from '../operators/window/calendar.ts'
+export { session } from '../operators/window/session.ts'
 export {
   aggregator,
   average,
@@ -73,7 +76,14 @@ export type { Aggregator } from './contract/aggregator.ts'
 export type { Source, WatermarkStrategy } from './contract/source.ts'
 export type { Sink } from './contract/sink.ts'
 export type { Format } from './contract/format.ts'
-export type { Pane, PaneOf, TimeWindow, Window, WindowFunction } from './contract/window.ts'
+export type {
+  Pane,
+  PaneOf,
+  TimeWindow,
+  Window,
+  WindowFunction,
+  WindowMerge,
+} from './contract/window.ts'
 
 export { run, start } from './job/run.ts'
 export type { JobResult, RestoredFrom, RunningJob, SavepointInfo } from './job/run.ts'

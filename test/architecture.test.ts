@@ -235,6 +235,7 @@ test('a library has one room that names it', () => {
     fastify: ['src/service'],
     pino: ['src/cli'],
     'prom-client': ['src/service'],
+    'temporal-polyfill': ['operators/window'],
     'log-update': ['src/cli'],
     yaml: ['src/cli', 'src/service'],
     zod: ['src/cli', 'src/service'],

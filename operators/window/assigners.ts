@@ -1,8 +1,12 @@
-/** The window functions of the engine: pure, and written to the contract that users' own are written to. */
-import type { TimeWindow, Window, WindowFunction, WindowMerge } from '../../src/contract/window.ts'
-import { EngineError } from '../../src/core/errors.ts'
+/**
+ * Windows of a fixed length, and the one window that has it all. Pure, and written to the contract that users' own window
+ * functions are written to; sessions and calendar units have files of their own.
+ */
+import type { TimeWindow, WindowFunction } from '../../src/contract/window.ts'
 import type { Duration } from '../../src/core/duration.ts'
 import { formatMs, ms, positiveMs } from '../../src/core/duration.ts'
+import { fmix32, hashKey } from '../../src/core/key-hash.ts'
+import type { AnyKey } from '../../src/core/key.ts'
 
 /**
  * Event time or processing time. Default `'event'`. In processing time windows end by the machine's clock; those that are open when
@@ -12,6 +16,17 @@ export interface ClockOption {
   readonly clock?: 'event' | 'processing'
 }
 
+/** Where windows of a fixed length begin. */
+export interface AlignedOptions extends ClockOption {
+  /** Added to 1970, UTC: `'-1h'` begins days when they begin in UTC+1. Default `'0s'`. */
+  readonly offset?: Duration
+  /**
+   * Whether each key's windows begin at a time of its own, spread evenly over all keys. So the results of all keys do not come at
+   * once; they are not comparable between keys. Default false: windows are the same for every key, and cost less.
+   */
+  readonly unaligned?: boolean
+}
+
 /**
  * Windows of `size` side by side, aligned to 1970 plus `offset`.
  *
@@ -19,106 +34,88 @@ export interface ClockOption {
  * stream.keyBy((view) => view.page).window(tumbling({ size: '1min' })).count('views-per-page')
  */
 export function tumbling(
-  options: { readonly size: Duration; readonly offset?: Duration } & ClockOption,
+  options: { readonly size: Duration } & AlignedOptions,
 ): WindowFunction<unknown, TimeWindow> {
   const sizeMs = positiveMs(options.size, 'size of tumbling windows')
-  return aligned(`tumbling ${formatMs(sizeMs)}`, sizeMs, sizeMs, options)
-}
-
-/** A window of `size` every `every`. One partial result is kept for a piece of time, not per window. */
-export function sliding(
-  options: {
-    readonly size: Duration
-    readonly every: Duration
-    readonly offset?: Duration
-  } & ClockOption,
-): WindowFunction<unknown, TimeWindow> {
-  const sizeMs = positiveMs(options.size, 'size of sliding windows')
-  const everyMs = positiveMs(options.every, 'every of sliding windows')
-  return aligned(`sliding ${formatMs(sizeMs)} every ${formatMs(everyMs)}`, sizeMs, everyMs, options)
+  return ofFixedLength(`tumbling ${formatMs(sizeMs)}`, sizeMs, sizeMs, options)
 }
 
 /**
- * Ends `gap` after its last record. Sessions that only touch become one, as in Flink; `touching: 'apart'` keeps them
- * apart, as Beam does.
+ * A window of `size` every `every`. One partial result is kept for a piece of time, not per window. Where `every` is longer, time is
+ * sampled: a record between two windows is in none, and goes where late records go.
+ *
+ * @example
+ * stream.keyBy((view) => view.page).window(sliding({ size: '1h', every: '5min' })).count('views-per-page')
  */
-export function session<T = unknown>(
-  options: {
-    readonly gap: Duration | ((value: T) => Duration)
-    readonly touching?: 'merge' | 'apart'
-  } & ClockOption,
-): WindowFunction<T, TimeWindow> {
-  const { gap, touching = 'merge' } = options
-  const gapOf =
-    typeof gap === 'function'
-      ? (value: T) => positiveMs(gap(value), 'gap of a session')
-      : constant(positiveMs(gap, 'gap of sessions'))
-  const name = typeof gap === 'function' ? 'session gap per record' : `session ${formatMs(ms(gap))}`
-  return {
-    name: touching === 'apart' ? `${name} apart` : name,
-    clock: options.clock ?? 'event',
-    mergesOverlapping: touching === 'apart' ? 'strictly' : 'touching',
-    assignsOne: true,
-    assign(value, timestampMs) {
-      return [{ startMs: timestampMs, endMs: timestampMs + gapOf(value) }]
-    },
-    merge: (windows) => mergeOverlapping(windows, touching === 'merge'),
-  }
+export function sliding(
+  options: { readonly size: Duration; readonly every: Duration } & AlignedOptions,
+): WindowFunction<unknown, TimeWindow> {
+  const sizeMs = positiveMs(options.size, 'size of sliding windows')
+  const everyMs = positiveMs(options.every, 'every of sliding windows')
+  const name = `sliding ${formatMs(sizeMs)} every ${formatMs(everyMs)}`
+  return ofFixedLength(name, sizeMs, everyMs, options)
 }
 
-/** Joins windows, ordered by start, that overlap (or, if `touching`, only touch). Pure; the paper's MergeWindows for sessions. */
-export function mergeOverlapping(windows: readonly Window[], touching: boolean): WindowMerge[] {
-  const merges: WindowMerge[] = []
-  let group: Window[] = []
-  let startMs = 0
-  let endMs = 0
-  const finish = (): void => {
-    if (group.length > 1) merges.push({ merged: group, into: { startMs, endMs } })
-  }
-  for (const window of windows) {
-    const joins = group.length > 0 && (touching ? window.startMs <= endMs : window.startMs < endMs)
-    if (joins) {
-      group.push(window)
-      endMs = Math.max(endMs, window.endMs)
-    } else {
-      finish()
-      group = [window]
-      startMs = window.startMs
-      endMs = window.endMs
-    }
-  }
-  finish()
-  return merges
+/** Half the length of the global window: whole milliseconds are exact throughout it, and a `Date` reaches further. */
+const GLOBAL_REACH_MS = 2 ** 52
+
+/**
+ * One window for all records of a key, whatever their time; its ends lie 142,000 years before and after 1970. Without a trigger it
+ * fires when the input ends.
+ *
+ * @example
+ * stream.keyBy((view) => view.page).window(globalWindow()).count('views-per-page')
+ */
+export function globalWindow(): WindowFunction<unknown, TimeWindow> {
+  const window = Object.freeze({ startMs: -GLOBAL_REACH_MS, endMs: GLOBAL_REACH_MS })
+  const windows = Object.freeze([window])
+  return { name: 'global', clock: 'event', assignsOne: true, assign: () => windows }
 }
 
-function aligned(
+function ofFixedLength(
   name: string,
   sizeMs: number,
   everyMs: number,
-  options: { readonly offset?: Duration } & ClockOption,
+  options: AlignedOptions,
 ): WindowFunction<unknown, TimeWindow> {
-  const offsetMs = options.offset === undefined ? 0 : ms(options.offset)
-  if (everyMs > sizeMs) {
-    throw new EngineError(
-      'OPTION_INVALID',
-      `Windows of ${formatMs(sizeMs)} every ${formatMs(everyMs)} leave gaps in which records would be lost; make size at least every`,
-    )
+  const { clock = 'event', offset = '0s', unaligned = false } = options
+  const offsetMs = ms(offset)
+  const fullName = offsetMs === 0 ? name : `${name} offset ${formatMs(offsetMs)}`
+  if (unaligned) {
+    return {
+      name: `${fullName} unaligned`,
+      clock,
+      assign: (_value, timestampMs, key) =>
+        windowsAt(timestampMs, sizeMs, everyMs, offsetMs + phaseOf(key, everyMs)),
+    }
   }
   return {
-    name: offsetMs === 0 ? name : `${name} offset ${formatMs(offsetMs)}`,
-    clock: options.clock ?? 'event',
+    name: fullName,
+    clock,
     aligned: { sizeMs, everyMs, offsetMs },
-    assign(_value, timestampMs) {
-      const windows: TimeWindow[] = []
-      const lastStart = Math.floor((timestampMs - offsetMs) / everyMs) * everyMs + offsetMs
-      for (let startMs = lastStart; startMs > timestampMs - sizeMs; startMs -= everyMs) {
-        windows.push({ startMs, endMs: startMs + sizeMs })
-      }
-      return windows.reverse()
-    },
+    assign: (_value, timestampMs) => windowsAt(timestampMs, sizeMs, everyMs, offsetMs),
   }
 }
 
-function constant(value: number): () => number {
-  return () => value
+/** The windows that hold a time, the earliest first. */
+function windowsAt(
+  timestampMs: number,
+  sizeMs: number,
+  everyMs: number,
+  offsetMs: number,
+): TimeWindow[] {
+  const windows: TimeWindow[] = []
+  const lastStart = Math.floor((timestampMs - offsetMs) / everyMs) * everyMs + offsetMs
+  for (let startMs = lastStart; startMs > timestampMs - sizeMs; startMs -= everyMs) {
+    windows.push({ startMs, endMs: startMs + sizeMs })
+  }
+  return windows.reverse()
+}
+
+/**
+ * By how much a key's windows are shifted, from 0 to just below `everyMs`. Of the key alone, so the same after a restore. The hash is
+ * mixed once more: its high bits choose the subtask, and the keys of one subtask shall not all have the same shift.
+ */
+function phaseOf(key: AnyKey, everyMs: number): number {
+  return Math.floor(((fmix32(hashKey(key)) >>> 0) / 2 ** 32) * everyMs)
 }

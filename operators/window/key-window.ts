@@ -6,7 +6,7 @@
  * session costs no timer.
  *
  * Invariants
- *  - Windows of a cell are in order, and (if they merge) none overlaps another. No cell is empty.
+ *  - Windows of a cell are in order, no two alike, and (if overlapping ones merge) none overlaps another. No cell is empty.
  *  - `timerMs` of a window is the time of its live entry and not after `endMs - 1`; other entries for the key are out of date.
  *  - A record is late when its window, merged with those it joins, has passed. What was there is not changed by it.
  */
@@ -20,6 +20,7 @@ import type {
 import { EVENT_TIMERS, PROCESSING_TIMERS } from '../../src/contract/operator.ts'
 import type { KeyedCells, TimerIndex } from '../../src/contract/state-backend.ts'
 import type { Window, WindowFunction } from '../../src/contract/window.ts'
+import type { AnyKey } from '../../src/core/key.ts'
 import type { Counter } from '../../src/core/metrics.ts'
 import type { PaneOutput, WindowResult } from './pane-output.ts'
 import { partialSessions } from './partial-sessions.ts'
@@ -86,7 +87,7 @@ export function keyWindow<T, A>(
 
 /** What the records of a window operator are: values, or partial results that stand for several. */
 interface Intake<A> {
-  assign(record: unknown, timestampMs: number): readonly Window[]
+  assign(record: unknown, timestampMs: number, key: AnyKey): readonly Window[]
   /** The accumulator with the record in it; undefined: a new one. */
   add(accumulator: A | undefined, record: unknown): A
   valueCount(record: unknown): number
@@ -97,7 +98,7 @@ function wholeValues<T, A>(
   { aggregator }: WindowResult<T, A>,
 ): Intake<A> {
   return {
-    assign: (value, timestampMs) => windows.assign(value as T, timestampMs),
+    assign: (value, timestampMs, key) => windows.assign(value as T, timestampMs, key),
     add: (accumulator, value) =>
       aggregator.add(accumulator === undefined ? aggregator.create() : accumulator, value as T),
     valueCount: () => 1,
@@ -147,7 +148,7 @@ class KeyWindowInstance<T, A> implements OperatorInstance {
 
   process(value: unknown): void {
     const timeMs = this.#isEventTime ? this.#context.time.timestampMs : this.#context.clock.now()
-    const assigned = this.#intake.assign(value, timeMs)
+    const assigned = this.#intake.assign(value, timeMs, this.#context.keyed.key())
     let isTaken = false
     for (let i = 0; i < assigned.length; i++) {
       if (this.#add(value, assigned[i] as Window)) isTaken = true
@@ -185,17 +186,21 @@ class KeyWindowInstance<T, A> implements OperatorInstance {
 
   /** Whether the window took the value; false where it is over already. */
   #add(value: unknown, window: Window): boolean {
+    const { mergesOverlapping } = this.#windows
+    const isMerging = this.#windows.merge !== undefined
     const open = this.#cells.edit(0)
-    if (open === undefined) return this.#open(value, window, [])
-    if (this.#windows.merge !== undefined) {
-      return this.#windows.mergesOverlapping === undefined
-        ? this.#addByMerge(value, window, open)
-        : this.#addOverlapping(value, window, open)
+    if (open === undefined) {
+      return isMerging && mergesOverlapping === undefined
+        ? this.#addByMerge(value, window, [])
+        : this.#open(value, window, [])
     }
+    if (mergesOverlapping !== undefined) return this.#addOverlapping(value, window, open)
     const same = open.find(
       ({ startMs, endMs }) => startMs === window.startMs && endMs === window.endMs,
     )
-    if (same === undefined) return this.#open(value, window, open)
+    if (same === undefined) {
+      return isMerging ? this.#addByMerge(value, window, open) : this.#open(value, window, open)
+    }
     same.accumulator = this.#intake.add(same.accumulator, value)
     this.#cells.put(0, open)
     return true
@@ -241,26 +246,27 @@ class KeyWindowInstance<T, A> implements OperatorInstance {
 
   /** A user's merge: it is given all windows with the new one among them, and says which become which. */
   #addByMerge(value: unknown, window: Window, open: OpenWindow<A>[]): boolean {
-    const all: Window[] = [...open, window].sort(
-      (a, b) => a.startMs - b.startMs || a.endMs - b.endMs,
-    )
+    const all: Window[] = [...open, window].sort(byTime)
     const merges = this.#windows.merge?.(all) ?? []
     const own = merges.find(({ merged }) => merged.includes(window))
-    const target = own?.into ?? window
-    const joined = open.filter((other) => own?.merged.includes(other) === true)
-    if (joined.length === 0) return this.#open(value, target, open)
-    if (this.#isOver(target.endMs)) return false
-    const [into, ...rest] = joined as [OpenWindow<A>, ...OpenWindow<A>[]]
-    into.accumulator = this.#intake.add(into.accumulator, value)
-    for (const other of rest) this.#join(into, other)
-    into.startMs = target.startMs
-    into.endMs = target.endMs
-    const left = open.filter((other) => other === into || !joined.includes(other))
-    left.sort((a, b) => a.startMs - b.startMs)
-    if (into.timerMs > into.endMs - 1) {
-      into.timerMs = into.endMs - 1
-      this.#timers.add(into.timerMs)
+    if (this.#isOver((own?.into ?? window).endMs)) return false
+    const left = open.filter((other) => !merges.some(({ merged }) => merged.includes(other)))
+    for (const merge of merges) {
+      const [into, ...others] = open.filter((other) => merge.merged.includes(other))
+      if (into === undefined) continue
+      for (const other of others) this.#join(into, other)
+      if (merge === own) into.accumulator = this.#intake.add(into.accumulator, value)
+      into.startMs = merge.into.startMs
+      into.endMs = merge.into.endMs
+      if (into.timerMs > into.endMs - 1) {
+        into.timerMs = into.endMs - 1
+        this.#timers.add(into.timerMs)
+      }
+      left.push(into)
     }
+    const hasJoined = open.some((other) => own?.merged.includes(other) === true)
+    left.sort(byTime)
+    if (!hasJoined) return this.#open(value, own?.into ?? window, left)
     this.#cells.put(0, left)
     return true
   }
@@ -284,4 +290,8 @@ class KeyWindowInstance<T, A> implements OperatorInstance {
     this.#output.fire(keyed.key(), Object.freeze({ startMs, endMs }), accumulator, false)
     time.timestampMs = timestampMs
   }
+}
+
+function byTime(a: Window, b: Window): number {
+  return a.startMs - b.startMs || a.endMs - b.endMs
 }

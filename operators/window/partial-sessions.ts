@@ -99,7 +99,7 @@ class PartialSessionsInstance<T, A> implements OperatorInstance {
     let key = select(value) as AnyKey
     if (key === 0) key = 0
     const hash = hashSelected(key)
-    const window = windows.assign(value as T, this.#context.time.timestampMs)[0] as Window
+    const window = windows.assign(value as T, this.#context.time.timestampMs, key)[0] as Window
     const isLate = window.endMs - 1 <= this.#context.watermarkMs()
     if (isLate || this.#gathering.passing > 0) return this.#pass(key, window, value as T)
     this.#valueCount += 1

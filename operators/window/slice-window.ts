@@ -7,8 +7,8 @@
  *
  * Invariants
  *  - `#firedMs`: windows ending at or before it have fired or were empty, and slices no later window needs are gone.
- *  - A record is late when every window it is in has fired; it goes to the side output `late` and is counted. One whose
- *    first windows have fired still counts for the others.
+ *  - A record is late when every window it is in has fired, or it is in none; it goes to the side output `late` and is counted. One
+ *    whose first windows have fired still counts for the others. So no slice is kept that no window will take.
  *  - A window's keys come from its oldest slice first; a key is fired at the oldest slice that holds it, so once.
  *  - Between two windows, and only there, firing leaves state that a snapshot may see.
  */
@@ -124,7 +124,7 @@ class SliceWindowInstance<T, A> implements OperatorInstance {
     const isEventTime = this.#options.clock === 'event'
     const timeMs = isEventTime ? this.#context.time.timestampMs : this.#context.clock.now()
     if (!(timeMs >= this.#sliceStart && timeMs < this.#sliceEnd)) this.#enterSlice(timeMs)
-    if (this.#lastWindowEnd <= this.#firedMs) {
+    if (this.#isOver()) {
       this.#lateRecords.add()
       this.#late.emit(value)
       return
@@ -181,7 +181,7 @@ class SliceWindowInstance<T, A> implements OperatorInstance {
 
   #merge({ slice, accumulator, valueCount }: PartialSlice<A>): void {
     if (slice !== this.#sliceStart) this.#enterSlice(slice)
-    if (this.#lastWindowEnd <= this.#firedMs) return this.#lateRecords.add(valueCount)
+    if (this.#isOver()) return this.#lateRecords.add(valueCount)
     const before = this.#cells.edit(slice)
     const { aggregator } = this.#options.result
     this.#cells.put(
@@ -191,12 +191,21 @@ class SliceWindowInstance<T, A> implements OperatorInstance {
   }
 
   #enterSlice(timeMs: number): void {
-    const { aligned } = this.#options
+    const { aligned, clock } = this.#options
     const start = sliceStart(timeMs, this.#sliceMs, aligned)
+    const lastEnd = lastWindowEnd(start, aligned)
     this.#sliceStart = start
     this.#sliceEnd = start + this.#sliceMs
-    this.#lastWindowEnd = lastWindowEnd(start, aligned)
-    if (this.#options.clock === 'processing') this.#context.wakeAt(this.#nextWindowEnd(start))
+    // a slice between two windows is in none
+    this.#lastWindowEnd = lastEnd <= start ? -Infinity : lastEnd
+    if (clock === 'processing' && !this.#isOver()) {
+      this.#context.wakeAt(this.#nextWindowEnd(start))
+    }
+  }
+
+  /** Whether no window is left that would take the slice of the last record. */
+  #isOver(): boolean {
+    return this.#lastWindowEnd <= this.#firedMs
   }
 
   /** The end of the earliest window that has not fired and holds something; Infinity if there is none. */

@@ -14,7 +14,7 @@ export function sliceStart(timeMs: number, sliceMs: number, { offsetMs }: Aligne
   return Math.floor((timeMs - offsetMs) / sliceMs) * sliceMs + offsetMs
 }
 
-/** The end of the last window that has the slice in it. */
+/** The end of the last window that has the slice in it; no later than its beginning where no window has it. */
 export function lastWindowEnd(slice: number, aligned: AlignedWindows): number {
   const { sizeMs, everyMs, offsetMs } = aligned
   return Math.floor((slice - offsetMs) / everyMs) * everyMs + offsetMs + sizeMs

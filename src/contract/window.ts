@@ -1,4 +1,5 @@
 /** Where in time a record belongs. */
+import type { AnyKey } from '../core/key.ts'
 
 /** From `startMs` to just before `endMs`. */
 export interface TimeWindow {
@@ -11,13 +12,31 @@ export interface TimeWindow {
 export type Window = TimeWindow
 
 /**
- * Where in event time a record belongs. `assign` is called once per record; `merge`, if there, makes windows
- * per key and is given all windows of a key, ordered by start, after each new one. Pure.
+ * Where in event time a record belongs. Pure: the same for the same arguments, on any machine, at any time.
+ *
+ * @example
+ * // quarters of an hour that begin at a full hour of the record's own clock
+ * const quarters: WindowFunction<Reading, TimeWindow> = {
+ *   name: 'quarters',
+ *   assign({ offsetMs }, timestampMs) {
+ *     const startMs = Math.floor((timestampMs + offsetMs) / 900_000) * 900_000 - offsetMs
+ *     return [{ startMs, endMs: startMs + 900_000 }]
+ *   },
+ * }
  */
 export interface WindowFunction<in T, out W extends Window> {
   /** As plans show it: `tumbling 10s`. */
   readonly name: string
-  assign(value: T, timestampMs: number): readonly W[]
+  /**
+   * The windows of a record, called once for each. Those that the record is in need not hold its timestamp. None at all is allowed:
+   * such a record goes where late ones go. `key` is null for `windowAll`.
+   */
+  assign(value: T, timestampMs: number, key: AnyKey): readonly W[]
+  /**
+   * If there, windows are of each key's own. Given all windows of a key that are open, no two alike, ordered by start and then by
+   * end, whenever a record brought a new one; says which become which. What is not named stays. A window may be named alone, to
+   * make it longer or shorter.
+   */
   merge?(windows: readonly Window[]): readonly WindowMerge[]
   /** Default `'event'`. Processing-time windows cannot be replayed to equal results; the plan says so. */
   readonly clock?: 'event' | 'processing'
@@ -35,7 +54,7 @@ export interface WindowFunction<in T, out W extends Window> {
   readonly assignsOne?: boolean
 }
 
-/** Windows that overlap or touch and become one. */
+/** Windows that become one: all they hold is in `into`, and nothing is lost. */
 export interface WindowMerge {
   readonly merged: readonly Window[]
   readonly into: Window
