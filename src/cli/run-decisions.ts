@@ -34,7 +34,7 @@ export function decideRun(
   { graph, cores }: { readonly graph: JobGraph; readonly cores: number },
 ): RunDecisions {
   const { state, leveldb, from, force, allowNonRestoredState, preAggregate } = configuration
-  const { onPartialCommit, claim } = configuration
+  const { onPartialCommit, claim, closeTimeout } = configuration
   const maxParallelism = configuration.maxParallelism ?? MAX_PARALLELISM_DEFAULT
   const scale = decideScale(configuration, { graph, cores, maxParallelism })
   const isBounded = graph.nodes.every((node) => node.kind !== 'source' || node.source.isBounded)
@@ -50,6 +50,7 @@ export function decideRun(
       ...(leveldb === undefined ? {} : { leveldb }),
       ...(checkpoints === undefined ? {} : { checkpoints }),
       ...(restart === undefined ? {} : { restart }),
+      ...(closeTimeout === undefined ? {} : { closeTimeout }),
       ...(from === undefined ? {} : { from }),
       ...(force === undefined ? {} : { force }),
       ...(allowNonRestoredState === undefined ? {} : { allowNonRestoredState }),

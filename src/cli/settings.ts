@@ -38,6 +38,7 @@ export interface Configuration {
     readonly failuresMax?: number
     readonly within?: Duration
   }
+  readonly closeTimeout?: Duration
   readonly from?: string
   readonly force?: boolean
   readonly allowNonRestoredState?: boolean
@@ -334,6 +335,12 @@ export const settings: readonly Setting[] = [
     '--restart-within',
     duration(),
     'failure-rate: the time in which failures are counted (default: 10min)',
+  ),
+  failures(
+    'closeTimeout',
+    '--close-timeout',
+    duration(),
+    'how long subtasks that are restarted may take to close before their worker thread is ended (default: 1min)',
   ),
   service(
     'supervise',

@@ -60,6 +60,7 @@ export const errorCodes = {
 
   // running
   WORKER_LOST: 'engine, retryable',
+  WORKER_STUCK: 'job, retryable',
   RESTARTS_EXHAUSTED: 'engine',
   JOB_CANCELLED: 'environment',
   JOB_NOT_RUNNING: 'environment',

@@ -310,8 +310,8 @@ export class CheckpointCoordinator {
     this.#giveUp(
       new EngineError(
         'CHECKPOINT_TIMEOUT',
-        `Checkpoint ${checkpointId} timed out after ${timeoutMs} ms waiting for ${missing.slice(0, 10).join(', ')}` +
-          `${missing.length > 10 ? ` and ${missing.length - 10} others` : ''}; if they are slow rather than stuck, raise the checkpoint timeout`,
+        `Checkpoint ${checkpointId} timed out after ${timeoutMs} ms waiting for ${someOf(missing)}; ` +
+          `if they are slow rather than stuck, raise the checkpoint timeout`,
       ),
     )
   }
@@ -432,7 +432,35 @@ export class CheckpointCoordinator {
       throw error
     }
     this.#options.send({ kind: 'complete', checkpointId })
-    await confirmation.done.promise
+    const cancelLimit = this.#limit(confirmation)
+    await confirmation.done.promise.finally(cancelLimit)
+  }
+
+  /**
+   * Until a checkpoint is confirmed none follows it, so a subtask that hangs or can't commit must not hold the job for ever: each time-out
+   * that passes counts as a failed checkpoint.
+   */
+  #limit(confirmation: Confirmation): () => void {
+    const { scheduler, settings } = this.#options
+    const timeoutMs = settings?.timeoutMs ?? TIMEOUT_MS_DEFAULT
+    let cancel: () => void
+    const expect = (): void => {
+      cancel = scheduler.after(timeoutMs, () => {
+        if (this.#confirmation !== confirmation) return
+        expect()
+        const names = this.#options.subtasks()
+        const missing = [...confirmation.missing].map((id) => names.get(id) ?? id)
+        this.#countFailure(
+          new EngineError(
+            'CHECKPOINT_TIMEOUT',
+            `Checkpoint ${confirmation.checkpointId} was taken but not committed within ${timeoutMs} ms by ` +
+              `${someOf(missing)}; if they are slow rather than stuck, raise the checkpoint timeout`,
+          ),
+        )
+      })
+    }
+    expect()
+    return () => cancel()
   }
 
   async #expire(): Promise<void> {
@@ -472,6 +500,12 @@ export class CheckpointCoordinator {
       this.takeCheckpoint().catch(() => {})
     })
   }
+}
+
+/** The first few names, and how many more there are. */
+function someOf(names: readonly string[]): string {
+  const more = names.length > 10 ? ` and ${names.length - 10} others` : ''
+  return `${names.slice(0, 10).join(', ')}${more}`
 }
 
 function bytesOf(manifest: Manifest): number {

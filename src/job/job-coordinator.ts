@@ -69,6 +69,8 @@ export interface JobCoordinatorOptions {
   readonly onPartialCommit?: OnPartialCommit
   /** Whether output of another job that the restored checkpoint names is this one's now. Default false. */
   readonly claim?: boolean
+  /** How long subtasks that are to be restarted may take to close before their slot is ended. */
+  readonly closeTimeoutMs: number
   readonly bounds?: ChannelBounds
   readonly clock: Clock
   readonly scheduler: Scheduler
@@ -114,6 +116,8 @@ export class JobCoordinator {
   readonly #dealers: SplitDealer[] = []
   readonly #slots: (SlotLink | undefined)[] = []
   readonly #ready: boolean[] = []
+  /** Slots that did not close in time and are being ended; what they still say is not heard. */
+  readonly #leaving = new Set<number>()
   readonly #finished = new Deferred<JobTotals>()
   readonly #running = new Deferred<void>()
   #status: JobStatus = 'starting'
@@ -430,6 +434,7 @@ export class JobCoordinator {
   }
 
   #onEvent(slotIndex: number, event: SlotEvent): void {
+    if (this.#leaving.has(slotIndex)) return
     if (isOver(this.#status) && event.kind !== 'closed' && event.kind !== 'figures') return
     switch (event.kind) {
       case 'ready': {
@@ -583,6 +588,7 @@ export class JobCoordinator {
   }
 
   #onLost(slotIndex: number, error: EngineError): void {
+    this.#leaving.delete(slotIndex)
     this.#slots[slotIndex] = undefined
     this.#ready[slotIndex] = false
     if (isOver(this.#status) || this.#isClosing) {
@@ -636,11 +642,42 @@ export class JobCoordinator {
     const published = this.#checkpoints.block()
     for (const region of regions) this.#sendAll({ kind: 'close', attempt: region.attempt })
     const closed = Promise.all(regions.map((region) => this.#whenClosed(region)))
+    const cancelLimit = scheduler.after(this.#options.closeTimeoutMs, () => {
+      for (const region of regions) this.#endSlotsOf(region)
+    })
+    void closed.then(cancelLimit)
     scheduler.after(decision.delayMs, () => {
       void Promise.all([published, closed])
         .then(() => this.#restart(regions))
         .catch((cause: unknown) => this.#end('failed', toEngineError(cause)))
     })
+  }
+
+  /**
+   * Ends the slots that have not closed the region in time: a user function that never returns holds its thread for good. The slot is
+   * brought up again with the region.
+   */
+  #endSlotsOf(region: Region): void {
+    if (this.#isClosing) return
+    for (const index of region.awaited) {
+      const slot = this.#slots[index]
+      if (slot === undefined || this.#leaving.has(index)) continue
+      this.#leaving.add(index)
+      this.#ready[index] = false
+      const error = this.#slotStuck(index)
+      this.#options.logger.warn(error.message)
+      void slot.close().then(() => this.#onLost(index, error))
+    }
+  }
+
+  #slotStuck(slotIndex: number): EngineError {
+    const { plan, closeTimeoutMs } = this.#options
+    return new EngineError(
+      'WORKER_STUCK',
+      `Job '${plan.graph.name}': the worker thread of slot ${slotIndex} did not close its subtasks within ${closeTimeoutMs} ms ` +
+        `(closeTimeout) and is ended; look for a function in the job that does not return`,
+      { job: plan.graph.name },
+    )
   }
 
   readonly #closedWaiters = new Map<Region, Deferred<void>>()

@@ -80,6 +80,7 @@ export interface ResolvedOptions {
   readonly settings: CheckpointSettings | undefined
   readonly exactlyOnce: boolean
   readonly restart: RestartOptions
+  readonly closeTimeoutMs: number
   readonly from: string
   readonly force: boolean
   readonly allowNonRestoredState: boolean
@@ -129,6 +130,7 @@ export function resolveOptions(
     restart: checkRestart(
       merged.restart ?? (checkpoints === undefined ? { kind: 'none' } : RESTART_WITH_CHECKPOINTS),
     ),
+    closeTimeoutMs: positiveMs(merged.closeTimeout ?? '1min', 'closeTimeout'),
     from: merged.from ?? 'latest',
     force: merged.force ?? false,
     allowNonRestoredState: merged.allowNonRestoredState ?? false,

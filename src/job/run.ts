@@ -229,6 +229,7 @@ async function bringUp(
       isCheckpointed: resolved.directory !== undefined,
       settings: resolved.settings,
       restart: resolved.restart,
+      closeTimeoutMs: resolved.closeTimeoutMs,
       from,
       allowNonRestoredState: resolved.allowNonRestoredState,
       onPartialCommit: resolved.onPartialCommit,

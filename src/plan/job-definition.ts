@@ -27,6 +27,11 @@ export interface JobDefaults {
   /** Default: exponential from 1 s to 1 min with checkpoints, else none. */
   readonly restart?: RestartOptions
   /**
+   * How long subtasks that are to be restarted may take to close. Then their worker thread is ended, since a user function may never
+   * return. Default `'1min'`.
+   */
+  readonly closeTimeout?: Duration
+  /**
    * Whether windows whose aggregate is exact gather per key before the exchange, where there is more than one subtask, and send
    * partial results instead of records. Results are the same. Default true.
    */
@@ -43,6 +48,7 @@ export const jobDefaultNames: Readonly<Record<keyof JobDefaults, true>> = {
   leveldb: true,
   checkpoints: true,
   restart: true,
+  closeTimeout: true,
   preAggregate: true,
   allowNonRestoredState: true,
 }

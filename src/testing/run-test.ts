@@ -183,6 +183,7 @@ class TestRun {
       store: nullCheckpointStore(),
       isCheckpointed: false,
       settings: undefined,
+      closeTimeoutMs: Infinity,
       restart: { kind: 'none' },
       from: { kind: 'none' },
       allowNonRestoredState: false,

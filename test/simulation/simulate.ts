@@ -346,6 +346,7 @@ class Simulation {
         selfContainedEvery: 3,
       },
       restart: { kind: 'fixed', delay: '3ms', attemptsMax: 50 },
+      closeTimeoutMs: 60_000,
       from: restore,
       allowNonRestoredState: false,
       bounds,

@@ -55,6 +55,32 @@ test('a worker that a user function ends is replaced', async (t) => {
   checkOutput(params.rows, params.windows, SIZE)
 })
 
+test('a worker whose user function never returns is ended and replaced', async (t) => {
+  const here = await place(t, SIZE)
+  const ids = chosen(here, 1)
+  const warnings: string[] = []
+  const params: CountingParams = {
+    ...here.params,
+    pace: PACE,
+    trouble: { kind: 'loop', ids, once: here.once },
+  }
+
+  await using running = start(counting, {
+    params,
+    parallelism: 3,
+    threads: 2,
+    module: countingModule,
+    checkpoints: { directory: here.checkpoints, interval: '200ms', timeout: '3s' },
+    restart: { kind: 'fixed', delay: '20ms', attemptsMax: 100 },
+    closeTimeout: '500ms',
+    logger: { info() {}, warn: (line) => void warnings.push(line), error() {} },
+  })
+  await running.finished
+
+  assert.match(warnings.join('\n'), /worker thread of slot \d did not close .* within 500 ms/)
+  checkOutput(params.rows, params.windows, SIZE)
+})
+
 test('a worker that is ended from outside, at any moment, is replaced', async (t) => {
   const here = await place(t, SIZE)
   const params: CountingParams = { ...here.params, pace: PACE }

@@ -23,7 +23,7 @@ export interface CountingParams {
 
 /** What befalls the subtask that comes to count one of the records `ids`. */
 export interface Trouble {
-  readonly kind: 'throw' | 'exit' | 'out of memory'
+  readonly kind: 'throw' | 'exit' | 'out of memory' | 'loop'
   readonly ids: readonly number[]
   /** Every time, or once: then a file named after the id is made in this directory. */
   readonly once?: string
@@ -83,6 +83,8 @@ function befall({ kind, once }: Trouble, id: number): void {
       const kept: unknown[] = []
       for (;;) kept.push(new Array(1_000_000).fill(kept.length))
     }
+    case 'loop':
+      for (;;);
   }
 }
 
