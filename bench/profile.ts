@@ -1,6 +1,6 @@
 /**
- * Where the time of a query goes: `bench/profile QUERY [OPTIONS of bench/run] [--top N]`. Runs it with V8's sampling profiler in every
- * thread and prints, for each, the functions with the most time of their own. Profiles are kept and named for a closer look
+ * Where the time of a query goes: `bench/profile QUERY [OPTIONS of bench/run] [--top N]`, or `bench/profile kafka COMMAND [OPTIONS of
+ * bench/kafka/run] [--top N]`. Runs it with V8's sampling profiler in every thread and prints, for each, the functions with the most time of their own. Profiles are kept and named for a closer look
  * (Chrome's developer tools open them).
  */
 import { spawnSync } from 'node:child_process'
@@ -32,7 +32,8 @@ const args = process.argv.slice(2)
 const topAt = args.indexOf('--top')
 const top = topAt < 0 ? TOP_DEFAULT : Number(args.splice(topAt, 2)[1])
 const directory = mkdtempSync(join(tmpdir(), 'millrace-profile-'))
-const run = fileURLToPath(new URL(`./nexmark/run${extname(import.meta.url)}`, import.meta.url))
+const room = args[0] === 'kafka' ? (args.shift() as string) : 'nexmark'
+const run = fileURLToPath(new URL(`./${room}/run${extname(import.meta.url)}`, import.meta.url))
 const { status } = spawnSync(
   process.execPath,
   [

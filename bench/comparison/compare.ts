@@ -20,6 +20,8 @@ import { parseArgs } from 'node:util'
 import { fileURLToPath } from 'node:url'
 import type { Contest, Outcome } from './contest.ts'
 import { disagreements } from './contest.ts'
+import { peerOf, runEngine } from './engine-run.ts'
+import type { Engine } from './engine-run.ts'
 import type { Report } from './report.ts'
 import { markdownOf, svgOf } from './report.ts'
 
@@ -40,12 +42,6 @@ const { values } = parseArgs({
 })
 const root = fileURLToPath(new URL('../../../', import.meta.url))
 const temporary: string[] = []
-
-interface Engine {
-  readonly name: string
-  /** The program and its first arguments. */
-  readonly command: readonly string[]
-}
 
 try {
   process.exitCode = compare()
@@ -103,43 +99,8 @@ function contestOf(engines: readonly Engine[], query: string, parallelism: strin
   return { title, outcomes }
 }
 
-function runEngine({ name, command }: Engine, args: readonly string[]): Outcome {
-  // the shell's `times` tells what its children took: of every engine alike, whatever it is written in
-  const { status, stdout, stderr } = spawnSync(
-    'sh',
-    ['-c', '"$@"; status=$?; times; exit $status', 'sh', ...command, ...args],
-    { encoding: 'utf8', maxBuffer: 1 << 28 },
-  )
-  const line = stdout
-    .trim()
-    .split('\n')
-    .findLast((each) => each.startsWith('{'))
-  if (status !== 0 || line === undefined) {
-    throw new Error(`${name} ${args.join(' ')} ended with ${status}: ${stderr.slice(-2000)}`)
-  }
-  const cpuSeconds = childSeconds(stdout.trim().split('\n').at(-1) ?? '')
-  return { ...(JSON.parse(line) as Outcome), cpuSeconds }
-}
-
-/** The last line of `times`: user and system time of the children, `1m2.345s 0m0.120s`. */
-function childSeconds(line: string): number {
-  let seconds = 0
-  for (const [, minutes, rest] of line.matchAll(/(\d+)m([\d.]+)s/g)) {
-    seconds += Number(minutes) * 60 + Number(rest)
-  }
-  return seconds
-}
-
 function ownEngine(): Engine {
   return { name: 'millrace', command: [join(root, 'bench/run')] }
-}
-
-function peerOf(text: string): Engine {
-  const [, name, command] = /^([^=]+)=(.+)$/.exec(text) ?? []
-  if (name === undefined || command === undefined) {
-    throw new Error(`--peer ${text}: give NAME=COMMAND`)
-  }
-  return { name, command: command.split(/\s+/) }
 }
 
 /** Builds a commit in a work tree of its own, with the packages that are installed here. */
