@@ -19,12 +19,9 @@ import { CHANNEL_BOUNDS_DEFAULT } from '../channel/channel.ts'
 import type { ChannelBounds } from '../channel/channel.ts'
 import { allocateRing } from '../channel/ring.ts'
 import type { CheckpointStore } from '../checkpoint/checkpoint-store.ts'
-import { decideLostOutput } from '../checkpoint/lost-output.ts'
-import type { OnPartialCommit, SinkOutcome } from '../checkpoint/lost-output.ts'
-import type { Manifest } from '../checkpoint/manifest.ts'
+import type { OnPartialCommit } from '../checkpoint/lost-output.ts'
 import { subtaskId } from '../checkpoint/pending-checkpoint.ts'
-import { planRestore } from '../checkpoint/restore-plan.ts'
-import type { OperatorRestore, RestorePlan, RestoreTarget } from '../checkpoint/restore-plan.ts'
+import type { OperatorRestore, RestorePlan } from '../checkpoint/restore-plan.ts'
 import { Deferred } from '../core/deferred.ts'
 import { EngineError, assert, fromErrorData, toEngineError } from '../core/errors.ts'
 import type { Logger } from '../core/log.ts'
@@ -34,7 +31,7 @@ import { slotOf, taskName } from '../plan/execution-plan.ts'
 import { fingerprintOf, firstDifference } from '../plan/fingerprint.ts'
 import type { RestartOptions } from '../plan/job-definition.ts'
 import type { GraphNode } from '../plan/job-graph.ts'
-import { typeOf, uidOf } from '../plan/job-graph.ts'
+import { uidOf } from '../plan/job-graph.ts'
 import type { SlotCommand, SlotEvent, SubtaskName, UidRestore } from '../runtime/slot-protocol.ts'
 import { channelId, channelsOf, ringCapacity } from '../runtime/slot.ts'
 import { CheckpointCoordinator } from './checkpoint-coordinator.ts'
@@ -42,17 +39,12 @@ import type { CheckpointSettings, CompletedCheckpoint } from './checkpoint-coord
 import { JobFigures } from './job-figures.ts'
 import type { JobStatus } from './job-status.ts'
 import { isOver, moveStatus } from './job-status.ts'
+import { Recovery } from './recovery.ts'
+import type { RestoreFrom } from './recovery.ts'
 import { RestartPolicy } from './restart-strategy.ts'
 import { SinkRecovery } from './sink-recovery.ts'
 import type { OpenSlot, SlotLink } from './slot-link.ts'
 import { SplitDealer } from './split-dealer.ts'
-
-/** What the job begins with. */
-export type RestoreFrom =
-  /** The newest checkpoint of the store that is whole, if there is any. */
-  | { readonly kind: 'latest' }
-  | { readonly kind: 'none' }
-  | { readonly kind: 'manifest'; readonly manifest: Manifest }
 
 export interface JobCoordinatorOptions {
   readonly plan: ExecutionPlan
@@ -111,6 +103,7 @@ export class JobCoordinator {
   readonly #options: JobCoordinatorOptions
   readonly #checkpoints: CheckpointCoordinator
   readonly #sinks: SinkRecovery
+  readonly #recovery: Recovery
   readonly #policy: RestartPolicy
   readonly #regions: Region[]
   readonly #dealers: SplitDealer[] = []
@@ -122,7 +115,6 @@ export class JobCoordinator {
   readonly #running = new Deferred<void>()
   #status: JobStatus = 'starting'
   #attemptCount = 0
-  #lineage = ''
   #first: RestorePlan | undefined
   #stopping: { readonly drain: boolean; readonly savepoint: string | undefined } | undefined
   #savepoint: CompletedCheckpoint | undefined
@@ -182,7 +174,7 @@ export class JobCoordinator {
     })
     this.#checkpoints = new CheckpointCoordinator({
       jobName: plan.graph.name,
-      lineage: () => this.#lineage,
+      lineage: () => this.#recovery.lineage,
       maxParallelism: plan.maxParallelism,
       attempt: () => `${store.fence}-${options.runId}`,
       store,
@@ -205,6 +197,12 @@ export class JobCoordinator {
         if (error.retryable) this.#failAll(error)
         else void this.#end('failed', error)
       },
+    })
+    this.#recovery = new Recovery({
+      ...options,
+      sinks: this.#sinks,
+      onDamaged: (checkpointId) => this.#checkpoints.distrust(checkpointId),
+      onGivenUp: (checkpointId) => this.#checkpoints.forget(checkpointId),
     })
     // whoever never asks for the result need not hear of its failure
     this.#finished.promise.catch(() => {})
@@ -283,146 +281,16 @@ export class JobCoordinator {
 
   async #prepare(): Promise<void> {
     const { store, from } = this.#options
-    this.#first = await this.#recover(from, this.#regions)
+    this.#first = await this.#recovery.recover(from, indicesOf(this.#regions))
     await store.sweep(new Set())
     const published = await Promise.all(
       (await store.list()).map((id) => store.load(id).catch(() => undefined)),
     )
     this.#checkpoints.setPublished(published.filter((manifest) => manifest !== undefined))
-    for (const checkpointId of this.#damaged) this.#checkpoints.distrust(checkpointId)
+    for (const checkpointId of this.#recovery.damaged) this.#checkpoints.distrust(checkpointId)
     for (const dealer of this.#dealers) {
       await dealer.begin(this.#first?.knownSplits.get(dealer.uid) ?? [])
     }
-  }
-
-  #fellBack = false
-  /** Checkpoints that were passed over. */
-  readonly #damaged = new Set<number>()
-
-  /**
-   * What the regions begin with. When it settles, all output that this covers is visible, and the line of checkpoints is known: a new one
-   * unless the newest checkpoint of this very job goes on.
-   */
-  async #recover(from: RestoreFrom, regions: readonly Region[]): Promise<RestorePlan | undefined> {
-    const { store, claim = false } = this.#options
-    const later: Manifest[] = []
-    for (;;) {
-      const plan = await this.#chooseRestore(from)
-      if (claim && plan !== undefined) await store.takeLineage(plan.manifest.lineage)
-      const outcomes = await this.#sinks.examine(plan?.manifest, later)
-      const lost = plan === undefined ? [] : await this.#lostOutput(plan, from, outcomes, regions)
-      if (lost === undefined) {
-        if (plan !== undefined) later.push(plan.manifest)
-        continue
-      }
-      await this.#chooseLineage(plan, from, regions)
-      try {
-        await this.#sinks.settle(plan?.manifest, {
-          lineage: this.#lineage,
-          regions: new Set(regions.map(({ index }) => index)),
-          lost,
-          later,
-        })
-        return plan
-      } catch (error) {
-        // it was there when it was looked for and is lost now: what is to be done is decided again
-        if (toEngineError(error).code !== 'KAFKA_TRANSACTION_LOST') throw error
-      }
-    }
-  }
-
-  async #chooseLineage(
-    plan: RestorePlan | undefined,
-    from: RestoreFrom,
-    regions: readonly Region[],
-  ): Promise<void> {
-    const { store, newLineage } = this.#options
-    const former = plan?.manifest.lineage
-    const goesOn =
-      former !== undefined &&
-      from.kind === 'latest' &&
-      !this.#fellBack &&
-      (await store.ownsLineage(former))
-    this.#fellBack = false
-    const isPart = regions.length < this.#regions.length
-    if (this.#lineage === '') this.#lineage = goesOn ? former : newLineage()
-    // while some regions run on, the line goes on with them
-    else if (!goesOn && !isPart) this.#lineage = newLineage()
-    await store.takeLineage(this.#lineage)
-  }
-
-  /** What of the output is given up; undefined where another checkpoint has to be chosen. Throws what the user has to decide. */
-  async #lostOutput(
-    { manifest: { checkpointId } }: RestorePlan,
-    from: RestoreFrom,
-    outcomes: readonly SinkOutcome[],
-    regions: readonly Region[],
-  ): Promise<readonly SinkOutcome[] | undefined> {
-    const { store, logger, onPartialCommit = 'fail' } = this.#options
-    // regions that run on are ahead of an earlier checkpoint
-    const canGoBack = from.kind === 'latest' && regions.length === this.#regions.length
-    const ids = canGoBack ? await store.list() : []
-    const formerId = ids.filter((id) => id < checkpointId).at(-1)
-    const decision = decideLostOutput({ checkpointId, formerId, outcomes, onPartialCommit })
-    switch (decision.kind) {
-      case 'restore':
-        return decision.lost
-      case 'stop':
-        throw decision.error
-      case 'go-back':
-        logger.warn(
-          `Checkpoint ${checkpointId} is given up, and the job goes back to ${formerId ?? ''}: ${decision.because}`,
-        )
-        await store.discard(checkpointId)
-        this.#checkpoints.forget(checkpointId)
-        this.#fellBack = true
-        return undefined
-    }
-  }
-
-  /** The checkpoint to begin with: checked, planned, its mapping logged. */
-  async #chooseRestore(from: RestoreFrom): Promise<RestorePlan | undefined> {
-    const { store, logger } = this.#options
-    switch (from.kind) {
-      case 'none':
-        return undefined
-      case 'manifest':
-        return this.#planRestore(from.manifest)
-      case 'latest': {
-        const ids = (await store.list()).reverse()
-        for (const checkpointId of ids) {
-          let manifest: Manifest
-          try {
-            manifest = await store.load(checkpointId)
-            await store.verify(manifest)
-          } catch (error) {
-            const known = toEngineError(error)
-            if (known.code !== 'CHECKPOINT_CORRUPT') throw error
-            this.#fellBack = true
-            this.#damaged.add(checkpointId)
-            this.#checkpoints.distrust(checkpointId)
-            logger.warn(`Checkpoint ${checkpointId} is passed over: ${known.message}`)
-            continue
-          }
-          return this.#planRestore(manifest)
-        }
-        if (ids.length > 0) {
-          throw new EngineError(
-            'CHECKPOINT_CORRUPT',
-            `None of the ${ids.length} checkpoints of job '${this.#options.plan.graph.name}' is whole; restore one from a copy, or begin anew with from 'none'`,
-          )
-        }
-        return undefined
-      }
-    }
-  }
-
-  #planRestore(manifest: Manifest): RestorePlan {
-    const { plan, allowNonRestoredState } = this.#options
-    return planRestore(manifest, restoreTargets(plan), {
-      maxParallelism: plan.maxParallelism,
-      allowNonRestoredState,
-    })
   }
 
   #openSlot(index: number): void {
@@ -534,7 +402,7 @@ export class JobCoordinator {
       kind: 'deploy',
       region: region.index,
       attempt: region.attempt,
-      lineage: this.#lineage,
+      lineage: this.#recovery.lineage,
       restores,
       rings,
     })
@@ -700,7 +568,7 @@ export class JobCoordinator {
     try {
       // what failed may be the work of another owner, and what would be restored is that one's now
       await this.#options.store.checkOwner()
-      latest = await this.#recover(await this.#latest(), regions)
+      latest = await this.#recovery.recover(await this.#latest(), indicesOf(regions))
     } catch (cause) {
       const error = toEngineError(cause)
       const { clock, scheduler, logger } = this.#options
@@ -916,25 +784,6 @@ function withoutItems({ watermarkMs, keyed }: OperatorRestore): OperatorRestore 
   return { watermarkMs, keyed }
 }
 
-/** Everything of a plan that may find state. */
-export function restoreTargets(plan: ExecutionPlan): RestoreTarget[] {
-  return plan.tasks.flatMap((task) =>
-    task.nodes.map((node): RestoreTarget => ({
-      uid: uidOf(node),
-      type: typeOf(node),
-      parallelism: task.parallelism,
-      states: node.kind === 'operator' ? (node.operator.states ?? []) : [],
-      isSource: node.kind === 'source',
-      itemsRestore:
-        node.kind === 'sink'
-          ? 'by-subtask'
-          : node.kind === 'operator'
-            ? (node.operator.itemsRestore ?? 'split')
-            : 'split',
-    })),
-  )
-}
-
 /** The last failure, where it happened, and why nothing is tried any more. */
 function exhausted(error: EngineError, reason: string): EngineError {
   const { job, operatorUid, subtaskIndex } = error
@@ -953,6 +802,10 @@ function graphDiffers(jobName: string, operator: string): EngineError {
       `each time: take what varies from env.params, not from a clock, a random number or a variable that changes`,
     { job: jobName },
   )
+}
+
+function indicesOf(regions: readonly Region[]): ReadonlySet<number> {
+  return new Set(regions.map(({ index }) => index))
 }
 
 function indices(count: number): number[] {
