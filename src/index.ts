@@ -33,6 +33,22 @@ export { globalWindow, sliding, tumbling } from '../operators/window/assigners.t
 export type { AlignedOptions } from '../operators/window/assigners.ts'
 export { calendar } from '../operators/window/calendar.ts'
 export { session } from '../operators/window/session.ts'
+export type {
+  Accumulation,
+  ManyPanes,
+  OnePane,
+  RetractionsOf,
+  WindowOptions,
+} from '../operators/window/window-options.ts'
+export { afterCount } from '../operators/window/triggers/after-count.ts'
+export { afterDelay } from '../operators/window/triggers/after-delay.ts'
+export { afterRecord } from '../operators/window/triggers/after-record.ts'
+export { afterWatermark } from '../operators/window/triggers/after-watermark.ts'
+export type { AfterWatermarkOptions } from '../operators/window/triggers/after-watermark.ts'
+export { every } from '../operators/window/triggers/every.ts'
+export { inSequence } from '../operators/window/triggers/in-sequence.ts'
+export { repeated } from '../operators/window/triggers/repeated.ts'
+export { whenAll, whenAny } from '../operators/window/triggers/when-all.ts'
 export {
   aggregator,
   average,
@@ -84,6 +100,7 @@ export type {
   WindowFunction,
   WindowMerge,
 } from './contract/window.ts'
+export type { Trigger } from './contract/trigger.ts'
 
 export { run, start } from './job/run.ts'
 export type { JobResult, RestoredFrom, RunningJob, SavepointInfo } from './job/run.ts'

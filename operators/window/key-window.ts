@@ -22,6 +22,7 @@ import type { KeyedCells, TimerIndex } from '../../src/contract/state-backend.ts
 import type { Window, WindowFunction } from '../../src/contract/window.ts'
 import type { AnyKey } from '../../src/core/key.ts'
 import type { Counter } from '../../src/core/metrics.ts'
+import { ONLY_PANE } from './pane-output.ts'
 import type { PaneOutput, WindowResult } from './pane-output.ts'
 import { partialSessions } from './partial-sessions.ts'
 import type { PartialSession } from './partial-sessions.ts'
@@ -287,7 +288,7 @@ class KeyWindowInstance<T, A> implements OperatorInstance {
     const { time, keyed } = this.#context
     const timestampMs = time.timestampMs
     time.timestampMs = endMs - 1
-    this.#output.fire(keyed.key(), Object.freeze({ startMs, endMs }), accumulator, false)
+    this.#output.fire(keyed.key(), Object.freeze({ startMs, endMs }), accumulator, false, ONLY_PANE)
     time.timestampMs = timestampMs
   }
 }

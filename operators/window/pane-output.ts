@@ -8,7 +8,7 @@ import { copyValue } from '../../src/core/value.ts'
 /** Turns the accumulator of a pane into what is emitted. Made once per subtask. */
 export interface PaneOutput<A> {
   /** `isShared`: the accumulator lives on, so nothing of it may be given away. */
-  fire(key: AnyKey, window: Window, accumulator: A, isShared: boolean): void
+  fire(key: AnyKey, window: Window, accumulator: A, isShared: boolean, pane: Pane): void
   close?(): void
 }
 
@@ -18,6 +18,8 @@ export interface WindowResult<T, A> {
   readonly kind: string
   readonly aggregator: Aggregator<T, A, unknown>
   readonly emits: 'engine' | 'user'
+  /** Whether a pane is emitted as `{ key, value, window, pane }`, so that it can be compared and taken back. */
+  readonly isValue: boolean
   readonly sides?: readonly string[]
   readonly functions: readonly ((...args: never[]) => unknown)[]
   open(context: OperatorContext): PaneOutput<A>
@@ -42,12 +44,13 @@ export function aggregateResult<T, A, R>(
     kind,
     aggregator,
     emits: 'engine',
+    isValue: true,
     functions,
     open: ({ output }) => ({
-      fire(key, window, accumulator, isShared) {
+      fire(key, window, accumulator, isShared, pane) {
         const result = aggregator.result(accumulator)
         const value = isShared && typeof result === 'object' ? copyValue(result) : result
-        output.emit({ key, value, window, pane: ONLY_PANE })
+        output.emit({ key, value, window, pane })
       },
     }),
   }
@@ -69,13 +72,14 @@ export function rowsResult<T>(
     kind: 'rows',
     aggregator,
     emits: 'user',
+    isValue: false,
     sides: options.sides,
     functions: options.functions,
     open(context) {
       const handlers = options.open(context)
       return {
-        fire(key, window, rows, isShared) {
-          handlers.onPane(isShared ? copyValue(rows) : rows, { key, window, pane: ONLY_PANE })
+        fire(key, window, rows, isShared, pane) {
+          handlers.onPane(isShared ? copyValue(rows) : rows, { key, window, pane })
         },
         ...(handlers.close === undefined ? {} : { close: () => handlers.close?.() }),
       }

@@ -22,6 +22,7 @@ import type {
 import type { SliceCells, SliceCursor } from '../../src/contract/state-backend.ts'
 import type { Counter } from '../../src/core/metrics.ts'
 import { copyValue } from '../../src/core/value.ts'
+import { ONLY_PANE } from './pane-output.ts'
 import type { PaneOutput, WindowResult } from './pane-output.ts'
 import { partialSlices } from './partial-slices.ts'
 import type { PartialSlice } from './partial-slices.ts'
@@ -268,7 +269,7 @@ class SliceWindowInstance<T, A> implements OperatorInstance {
     const slice = slices[sliceIndex] as number
     if (this.#options.aligned.sizeMs === this.#sliceMs) {
       // the slice is dropped when all keys have fired; a running snapshot keeps its own copy of what is edited
-      return this.#output.fire(key, window, this.#cells.edit(slice) as A, false)
+      return this.#output.fire(key, window, this.#cells.edit(slice) as A, false, ONLY_PANE)
     }
     const own = this.#cells.get(slice) as A
     let merged: A | undefined
@@ -277,7 +278,7 @@ class SliceWindowInstance<T, A> implements OperatorInstance {
       if (further === undefined) continue
       merged = aggregator.merge(merged ?? ownCopy(own), ownCopy(further))
     }
-    this.#output.fire(key, window, merged ?? own, merged === undefined)
+    this.#output.fire(key, window, merged ?? own, merged === undefined, ONLY_PANE)
   }
 
   #endFiring({ endMs }: Window): void {

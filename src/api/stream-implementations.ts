@@ -12,6 +12,12 @@ import type { AnyHandlers, ProcessOptions } from '../../operators/process.ts'
 import { monotonous } from '../../operators/sources/watermarks.ts'
 import { aggregateResult, rowsResult } from '../../operators/window/pane-output.ts'
 import type { WindowResult as PaneResult } from '../../operators/window/pane-output.ts'
+import { paneOptions } from '../../operators/window/window-options.ts'
+import type {
+  Accumulation,
+  PaneOptions,
+  WindowOptions,
+} from '../../operators/window/window-options.ts'
 import { window } from '../../operators/window/window.ts'
 import type { Aggregator } from '../contract/aggregator.ts'
 import type { OperatorDescription } from '../contract/operator.ts'
@@ -37,6 +43,13 @@ import type {
 type Select = (value: unknown) => unknown
 type AnyAggregator = Aggregator<unknown, unknown, unknown>
 type AnyWindow = WindowFunction<unknown, Window>
+type AnyWindowOptions = WindowOptions<unknown, Accumulation>
+
+/** A window function with its checked options. */
+interface PanedWindow {
+  readonly where: AnyWindow
+  readonly options: PaneOptions<unknown> | undefined
+}
 
 export class EnvImplementation<P> implements Env<P> {
   readonly params: P
@@ -120,9 +133,11 @@ class StreamImplementation {
     return new KeyedImplementation(this.graph, divide(this.origins, { kind: 'hash', select }))
   }
 
-  windowAll(windows: AnyWindow): WindowedImplementation {
+  windowAll(windows: AnyWindow, options?: AnyWindowOptions): WindowedImplementation {
     const origins = divide(this.origins, { kind: 'hash', select: () => null })
-    return new WindowedImplementation(this.graph, origins, windows, { parallelism: 1 })
+    return new WindowedImplementation(this.graph, origins, paned(windows, options), {
+      parallelism: 1,
+    })
   }
 
   forward(): StreamImplementation {
@@ -213,8 +228,8 @@ class KeyedImplementation {
     return this.#aggregate('aggregate', uid, aggregator, options)
   }
 
-  window(windows: AnyWindow): WindowedImplementation {
-    return new WindowedImplementation(this.graph, this.origins, windows, {})
+  window(windows: AnyWindow, options?: AnyWindowOptions): WindowedImplementation {
+    return new WindowedImplementation(this.graph, this.origins, paned(windows, options), {})
   }
 
   process(
@@ -276,13 +291,13 @@ class KeyedImplementation {
 class WindowedImplementation {
   readonly #graph: GraphBuilder
   readonly #origins: readonly Origin[]
-  readonly #windows: AnyWindow
+  readonly #windows: PanedWindow
   readonly #defaults: OperatorOptions
 
   constructor(
     graph: GraphBuilder,
     origins: readonly Origin[],
-    windows: AnyWindow,
+    windows: PanedWindow,
     defaults: OperatorOptions,
   ) {
     this.#graph = graph
@@ -348,7 +363,12 @@ class WindowedImplementation {
     result: PaneResult<T, A>,
     options: OperatorOptions,
   ): StreamImplementation {
-    const operator = window(this.#windows as WindowFunction<T, Window>, result)
+    const { where, options: panes } = this.#windows
+    const operator = window(
+      where as WindowFunction<T, Window>,
+      result,
+      panes as PaneOptions<T> | undefined,
+    )
     return addOperator(this.#graph, nodeOptions(uid, { ...this.#defaults, ...options }), operator, [
       this.#origins,
     ])
@@ -369,6 +389,10 @@ function paneOpener(
       ...(handlers.close === undefined ? {} : { close: () => handlers.close?.() }),
     }
   }
+}
+
+function paned(where: AnyWindow, options: AnyWindowOptions | undefined): PanedWindow {
+  return { where, options: paneOptions(where, options) }
 }
 
 function addOperator(

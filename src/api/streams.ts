@@ -16,6 +16,11 @@ import type {
   RecordInfo,
   BroadcastAccess,
 } from '../../operators/process.ts'
+import type {
+  Accumulation,
+  RetractionsOf,
+  WindowOptions,
+} from '../../operators/window/window-options.ts'
 import type { Aggregator } from '../contract/aggregator.ts'
 import type { Timer } from '../contract/operator.ts'
 import type { Sink } from '../contract/sink.ts'
@@ -99,7 +104,10 @@ export interface DataStream<out T, out C extends ChangeKind = 'insert'> {
   /** Records of one key meet in one subtask. Deterministic; no clock, no random number. */
   keyBy<K extends Key>(select: (value: T) => K): KeyedStream<K, T, C>
   /** A window over all keys: one subtask does the work. */
-  windowAll<W extends Window>(window: WindowFunction<T, W>): WindowedStream<null, T, W, C>
+  windowAll<W extends Window, A extends Accumulation = 'discarding'>(
+    window: WindowFunction<T, W>,
+    options?: WindowOptions<T, A>,
+  ): WindowedStream<null, T, W, C | RetractionsOf<A>>
 
   /** How records get to the next operator. Default: forward where parallelism is equal, else rebalance. */
   forward(): DataStream<T, C>
@@ -170,7 +178,21 @@ export interface KeyedStream<in out K extends Key, out T, out C extends ChangeKi
     options?: OperatorOptions,
   ): DataStream<KeyedResult<K, R>, C>
 
-  window<W extends Window>(window: WindowFunction<T, W>): WindowedStream<K, T, W, C>
+  /**
+   * What, where, when and how in one call: the aggregate that follows says what is computed, `window` where in event time,
+   * `options` when its panes are sent and how they relate. Without options: one pane, when the watermark passes the end.
+   *
+   * @example
+   * .window(tumbling({ size: '1h' }), {
+   *   trigger: afterWatermark({ early: every('1min') }),
+   *   allowedLateness: '1d',
+   *   accumulation: 'retracting',
+   * })
+   */
+  window<W extends Window, A extends Accumulation = 'discarding'>(
+    window: WindowFunction<T, W>,
+    options?: WindowOptions<T, A>,
+  ): WindowedStream<K, T, W, C | RetractionsOf<A>>
 
   /**
    * Keyed state, timers, side outputs and further inputs. `spec` declares, `open` runs once per subtask and
@@ -194,7 +216,7 @@ export interface KeyedStream<in out K extends Key, out T, out C extends ChangeKi
 export interface WindowResult<out K, out W, out R> extends KeyedResult<K, R>, PaneOf<K, W> {}
 
 /**
- * Records by key and window. `side.late` has the records that came after their windows were over; unread, they are counted
+ * Records by key and window. `side.late` has the records that came after their windows were freed; unread, they are counted
  * and dropped. `K` is `null` for `windowAll`.
  */
 export interface WindowedStream<

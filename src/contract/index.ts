@@ -66,6 +66,7 @@ export type {
   Timers,
   ValueState,
 } from './state.ts'
+export type { Trigger, TriggerTime } from './trigger.ts'
 export type {
   AlignedWindows,
   Pane,

@@ -14,6 +14,7 @@ import type { OperatorDescription } from '../contract/operator.ts'
 import type { SnapshotWriter } from '../contract/snapshot-storage.ts'
 import type { KeyedStore, StateBackend } from '../contract/state-backend.ts'
 import type { PaneOf, Window } from '../contract/window.ts'
+import type { ChangeKind } from '../core/change.ts'
 import { EngineError, InvariantError, assert } from '../core/errors.ts'
 import { MAX_PARALLELISM_DEFAULT } from '../core/key-group.ts'
 import { silentLogger } from '../core/log.ts'
@@ -54,6 +55,8 @@ export interface TestResult {
 export interface TestPane {
   readonly operatorUid: string
   readonly processingTimeMs: number
+  /** `'retract'`: a former pane is taken back. */
+  readonly kind: ChangeKind
   readonly result: PaneOf<unknown, Window> & { readonly value: unknown }
 }
 
@@ -282,7 +285,8 @@ class TestRun {
         const output = {
           emit: (value: unknown) => {
             const result = value as TestPane['result']
-            this.#panes.push({ operatorUid, processingTimeMs: this.#time.nowMs, result })
+            const kind = context.time.isRetraction ? 'retract' : 'insert'
+            this.#panes.push({ operatorUid, processingTimeMs: this.#time.nowMs, kind, result })
             context.output.emit(value)
           },
         }
