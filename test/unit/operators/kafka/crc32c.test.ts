@@ -20,9 +20,14 @@ test('is the same as bit by bit, for every length and alignment', () => {
     return ~crc >>> 0
   }
   fc.assert(
-    fc.property(fc.uint8Array({ maxLength: 70 }), fc.nat(9), fc.nat(9), (bytes, head, tail) => {
-      const end = Math.max(head, bytes.length - tail)
-      assert.equal(crc32c(bytes, head, end), bitByBit(bytes.subarray(head, end)))
-    }),
+    fc.property(
+      fc.uint8Array({ maxLength: 300, size: 'max' }),
+      fc.nat(9),
+      fc.nat(9),
+      (bytes, head, tail) => {
+        const end = Math.max(head, bytes.length - tail)
+        assert.equal(crc32c(bytes, head, end), bitByBit(bytes.subarray(head, end)))
+      },
+    ),
   )
 })
