@@ -1,6 +1,6 @@
 /** The exactly-once sink under SIGKILL at every named point. The long form: exactly-once.kill.full.test.ts. */
 import { after, before, describe, test } from 'node:test'
-import { runKillPlan, tallyText } from '../../support/kafka/exactly-once-kills.ts'
+import { reportText, runKillPlan } from '../../support/kafka/exactly-once-kills.ts'
 import type { KillPlan } from '../../support/kafka/exactly-once-kills.ts'
 import { skipWithoutKafka, startKafka } from '../../support/kafka/start-kafka.ts'
 import type { RunningKafka } from '../../support/kafka/start-kafka.ts'
@@ -45,13 +45,13 @@ describe('exactly once, killed', { skip, timeout: 300_000, concurrency: 2 }, () 
 
   for (const [version, transactions, kills] of plans) {
     test(`${transactions}, transaction.version ${version}`, async (t) => {
-      const tally = await runKillPlan(brokers.get(version) as RunningKafka, {
+      const report = await runKillPlan(brokers.get(version) as RunningKafka, {
         guarantee: { kind: 'exactly-once', transactions },
         recordCount: 15_000,
         recordsPerSecond: 1500,
         kills,
       })
-      t.diagnostic(tallyText('killed at', tally))
+      t.diagnostic(reportText('killed at', report))
     })
   }
 })

@@ -103,6 +103,10 @@ async function main(options: ChildOptions): Promise<void> {
       void running.stop({ savepoint: options.savepoints })
     })
   }
+  running.running.then(
+    () => say('running'),
+    () => undefined, // `finished` tells
+  )
   process.on('SIGTERM', () => void running.stop({ savepoint: options.savepoints }))
   try {
     const { status, checkpoints } = await running.finished

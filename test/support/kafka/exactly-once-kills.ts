@@ -16,6 +16,8 @@ import { WINDOW_MS } from './exactly-once-child.ts'
 import type { ChildOptions, Entry, KillPoint } from './exactly-once-child.ts'
 import type { RunningKafka } from './start-kafka.ts'
 import { append, freshTopic } from './topics.ts'
+import type { Isolation, TransactionalClient } from '../../../operators/kafka/kafka-client.ts'
+import { openKafkajsClient } from '../../../operators/kafka/kafkajs-client.ts'
 import type { ExactlyOnce } from '../../../operators/kafka/index.ts'
 
 export interface KillPlan {
@@ -23,7 +25,24 @@ export interface KillPlan {
   readonly recordCount: number
   readonly recordsPerSecond: number
   /** In this order, one a run. A broker dies in a run of its own, and the job lives. */
-  readonly kills: readonly (KillPoint | 'the broker' | 'at once')[]
+  readonly kills: readonly Kill[]
+  /** How often each of them must have been hit: what was come to too seldom is tried again. Default 1. The input ends once. */
+  readonly timesMin?: number
+}
+
+type Kill = KillPoint | 'the broker' | 'at once'
+
+/** What became of a plan. */
+export interface KillReport {
+  readonly tally: Tally
+  /** Of each restart that came to run. */
+  readonly waits: readonly ReaderWait[]
+}
+
+/** From the end of a process to the restart of the job, and until a reader of committed records came past all that was written then. */
+interface ReaderWait {
+  readonly restartMs: number
+  readonly stallMs: number
 }
 
 /** Points that are come to several times by each checkpoint: by each subtask of each sink. */
@@ -39,13 +58,17 @@ const recurring: ReadonlySet<string> = new Set([
 /** How often each point was hit. */
 export type Tally = Map<string, number>
 
+/** Runs beside the plan's, for what was hit too seldom. */
+const extraRunsMax = 40
+/** Transactions last 15 minutes: what is open by then was left open by the restart. */
+const stallMsMax = 60_000
 /** No run of a child takes longer on any machine. */
 const runMsMax = 120_000
 const partitionCount = 4
 const keyCount = 40
 const parallelisms = [2, 1, 3] as const
 
-export async function runKillPlan(kafka: RunningKafka, plan: KillPlan): Promise<Tally> {
+export async function runKillPlan(kafka: RunningKafka, plan: KillPlan): Promise<KillReport> {
   const { bootstrap } = kafka
   const [input, counts, windows] = [
     await freshTopic(bootstrap, partitionCount),
@@ -54,9 +77,14 @@ export async function runKillPlan(kafka: RunningKafka, plan: KillPlan): Promise<
   ]
   const entries = await writeInput(bootstrap, input, plan.recordCount)
   await using directory = await Directory.make()
+  await using readers = new CommittedReaders(bootstrap, [counts, windows])
   const tally: Tally = new Map()
+  const timesMin = plan.timesMin ?? 1
   let runCount = 0
-  const run = (kill: ChildOptions['kill'], meanwhile?: (child: Child) => Promise<void>) => {
+  const run = async (
+    kill: ChildOptions['kill'],
+    meanwhile?: (child: Child) => Promise<void>,
+  ): Promise<ChildResult> => {
     const options: ChildOptions = {
       bootstrap,
       input,
@@ -69,10 +97,17 @@ export async function runKillPlan(kafka: RunningKafka, plan: KillPlan): Promise<
       recordsPerSecond: kill === undefined ? 1e9 : plan.recordsPerSecond,
       ...(kill === undefined ? {} : { kill }),
     }
-    return runChild(options, meanwhile)
+    await readers.writersDied()
+    const child = new Child(options)
+    void child.running.then(() => readers.restarted())
+    const ended = child.ended()
+    await meanwhile?.(child)
+    const result = await ended
+    await readers.settled()
+    return result
   }
-  for (const [index, kill] of plan.kills.entries()) {
-    const hit = (point: string): void => void tally.set(point, (tally.get(point) ?? 0) + 1)
+  const runKill = async (kill: Kill, index: number): Promise<boolean> => {
+    const hit = (): void => void tally.set(kill, (tally.get(kill) ?? 0) + 1)
     if (kill === 'at once') {
       // twice within a moment: a process that has hardly begun, and the one after it
       for (const delayMs of [80, 40]) {
@@ -81,9 +116,9 @@ export async function runKillPlan(kafka: RunningKafka, plan: KillPlan): Promise<
           await sleep(delayMs)
           each.kill()
         })
-        if (child.wasKilled) hit(kill)
+        if (child.wasKilled) hit()
       }
-      continue
+      return false
     }
     if (kill === 'the broker') {
       const child = await run({ point: 'end of input', times: 2 }, async (each) => {
@@ -93,33 +128,151 @@ export async function runKillPlan(kafka: RunningKafka, plan: KillPlan): Promise<
         await each.publishedAgain()
         each.kill()
       })
-      if (child.wasKilled) hit(kill)
-      continue
+      if (child.wasKilled) hit()
+      return false
     }
     const times = recurring.has(kill) ? 1 + (index % 3) : 1
     const child = await run({ point: kill, times })
-    if (child.killedAt === kill) hit(kill)
+    if (child.killedAt === kill) hit()
     assert.equal(child.failure, undefined, child.failure)
-    if (child.hasEnded) break
+    return child.hasEnded
   }
-  for (let runs = 0; ; runs++) {
+  let hasEnded = false
+  const lacking = (): Kill | undefined =>
+    plan.kills.find((kill) => kill !== 'end of input' && (tally.get(kill) ?? 0) < timesMin)
+  for (const [index, kill] of plan.kills.entries()) {
+    if (kill === 'end of input') {
+      for (let extra = 0; extra < extraRunsMax && !hasEnded; extra++) {
+        const missing = lacking()
+        if (missing === undefined) break
+        // a restore has something to commit only after a kill between a checkpoint and its commits
+        if (missing.startsWith('restore')) await runKill('after publish', extra)
+        hasEnded = await runKill(missing, extra)
+      }
+    }
+    hasEnded ||= await runKill(kill, index)
+    if (hasEnded) break
+  }
+  for (let runs = 0; !hasEnded; runs++) {
     const child = await run(undefined)
     assert.equal(child.failure, undefined, child.failure)
-    if (child.hasEnded) break
-    assert.ok(runs < 5, `It did not end: ${child.lines.slice(-5).join('; ')}`)
+    hasEnded = child.hasEnded
+    assert.ok(hasEnded || runs < 5, `It did not end: ${child.lines.slice(-5).join('; ')}`)
   }
-  for (const kill of plan.kills) assert.ok(tally.has(kill), `It was never killed at '${kill}'`)
+  for (const kill of plan.kills) {
+    const times = tally.get(kill) ?? 0
+    const needed = kill === 'end of input' ? 1 : timesMin
+    assert.ok(times >= needed, `It was killed ${times} times at '${kill}', not ${needed}`)
+  }
   const countRows = (await committedRecords(bootstrap, counts)).map(({ value }) => value ?? '')
   const windowRows = (await committedRecords(bootstrap, windows)).map(({ value }) => value ?? '')
   compare('counts', countRows, referenceCounts(entries))
   compare('windows', windowRows, referenceWindows(entries))
-  return tally
+  return { tally, waits: readers.waits }
+}
+
+/** Several plans as one. */
+export function merged(reports: readonly KillReport[]): KillReport {
+  const tally: Tally = new Map()
+  for (const [point, times] of reports.flatMap((report) => [...report.tally])) {
+    tally.set(point, (tally.get(point) ?? 0) + times)
+  }
+  return { tally, waits: reports.flatMap(({ waits }) => waits) }
 }
 
 /** Lines of a table. */
-export function tallyText(title: string, tally: Tally): string {
+export function reportText(title: string, { tally, waits }: KillReport): string {
   const rows = [...tally].map(([point, times]) => `  ${point.padEnd(28)}${times}`).toSorted()
-  return [title, ...rows].join('\n')
+  const longest = waits.toSorted((a, b) => b.stallMs - a.stallMs)[0]
+  const latest = waits.toSorted((a, b) => b.stallMs - b.restartMs - (a.stallMs - a.restartMs))[0]
+  const text = (wait: ReaderWait | undefined): string =>
+    wait === undefined
+      ? 'none'
+      : `${wait.stallMs.toFixed(0)} ms, the job ran again after ${wait.restartMs.toFixed(0)} ms`
+  return [
+    title,
+    ...rows,
+    `  restarts that came to run: ${waits.length}`,
+    `  longest wait of a reader: ${text(longest)}`,
+    `  latest behind a restart: ${text(latest)}`,
+  ].join('\n')
+}
+
+/**
+ * What readers of committed records wait for: whatever a process that died has left open holds them up. Holds that a restart ends all of
+ * it, and measures when.
+ */
+class CommittedReaders {
+  readonly waits: ReaderWait[] = []
+  readonly #client: TransactionalClient
+  readonly #topics: readonly string[]
+  /** Where the topics ended when the first process died that no run came after. */
+  #held: { readonly ends: ReadonlyMap<string, number>; readonly sinceMs: number } | undefined
+  #released: Promise<void> | undefined
+
+  constructor(bootstrap: string, topics: readonly string[]) {
+    this.#client = openKafkajsClient({ brokers: [bootstrap] })
+    this.#topics = topics
+  }
+
+  /** Nobody writes. */
+  async writersDied(): Promise<void> {
+    const sinceMs = this.#held?.sinceMs ?? performance.now()
+    this.#held = { ends: await this.#offsets('read_uncommitted'), sinceMs }
+  }
+
+  /** The job runs. */
+  restarted(): void {
+    const held = this.#held
+    if (held === undefined) return
+    this.#held = undefined
+    const restartMs = performance.now() - held.sinceMs
+    this.#released = this.#untilPast(held.ends).then(() => {
+      this.waits.push({ restartMs, stallMs: performance.now() - held.sinceMs })
+    })
+    this.#released.catch(() => undefined) // told by `settled`
+  }
+
+  /** Rejects where a restart has left something open. */
+  async settled(): Promise<void> {
+    await this.#released
+    this.#released = undefined
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#client.close()
+  }
+
+  async #untilPast(ends: ReadonlyMap<string, number>): Promise<void> {
+    const deadline = performance.now() + stallMsMax
+    for (;;) {
+      const stable = await this.#offsets('read_committed')
+      const behind = [...ends].filter(([id, end]) => (stable.get(id) ?? 0) < end)
+      if (behind.length === 0) return
+      assert.ok(
+        performance.now() < deadline,
+        `Readers are held up though the job runs again: ${behind.map(([id, end]) => `${id} at ${stable.get(id)}, before ${end}`).join('; ')}`,
+      )
+      await sleep(20)
+    }
+  }
+
+  /** Waits for a broker that is down. */
+  async #offsets(isolation: Isolation): Promise<ReadonlyMap<string, number>> {
+    const deadline = performance.now() + stallMsMax
+    for (;;) {
+      try {
+        const found = await this.#client.metadata(this.#topics)
+        const partitions = found.flatMap(({ topic, leaders }) =>
+          leaders.map((_, partition) => ({ topic, partition })),
+        )
+        return await this.#client.offsets(partitions, 'latest', isolation)
+      } catch (error) {
+        if (performance.now() > deadline) throw error
+        await sleep(100)
+      }
+    }
+  }
 }
 
 /** A key's records are in one partition, in the order of their ids and times. */
@@ -202,6 +355,11 @@ class Child {
     })
   }
 
+  /** Settles when its subtasks run; not where it dies before. */
+  get running(): Promise<void> {
+    return this.#until(() => this.lines.includes('running'))
+  }
+
   get published(): Promise<void> {
     return this.#untilPublished(1)
   }
@@ -235,27 +393,21 @@ class Child {
     return this.lines.filter((line) => line.startsWith('published')).length
   }
 
+  /** A process that is gone publishes nothing more; what becomes of it is seen by `ended`. */
   #untilPublished(count: number): Promise<void> {
+    const gone = new Promise<void>((resolve) => this.#process.once('exit', () => resolve()))
+    return Promise.race([gone, this.#until(() => this.#publishedCount >= count)])
+  }
+
+  #until(isSo: () => boolean): Promise<void> {
     return new Promise((resolve) => {
       const look = (): void => {
-        if (this.#publishedCount < count) return
+        if (!isSo()) return
         this.#listeners.delete(look)
         resolve()
       }
       this.#listeners.add(look)
-      // a process that is gone publishes nothing more; what becomes of it is seen by `ended`
-      this.#process.once('exit', () => resolve())
       look()
     })
   }
-}
-
-async function runChild(
-  options: ChildOptions,
-  meanwhile: ((child: Child) => Promise<void>) | undefined,
-): Promise<ChildResult> {
-  const child = new Child(options)
-  const ended = child.ended()
-  await meanwhile?.(child)
-  return ended
 }
