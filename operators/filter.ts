@@ -9,6 +9,8 @@ export function filter<T>(f: (value: T) => boolean): OperatorDescription {
     inputCount: 1,
     isKeyed: false,
     emits: 'input',
+    takesRetractions: true,
+    emitsRetractions: 'passed',
     functions: [f],
     fused: {
       bindings: { isPromiseLike, refusePromise },

@@ -19,6 +19,8 @@ export function flatMap<T, R>(f: (value: T) => Iterable<R>): OperatorDescription
     inputCount: 1,
     isKeyed: false,
     emits: 'user',
+    takesRetractions: true,
+    emitsRetractions: 'passed',
     functions: [f],
     open: (context) => new FlatMapInstance(context, f as (value: unknown) => unknown),
   }

@@ -11,6 +11,8 @@ export function map<T, R>(f: (value: T) => R): OperatorDescription {
     inputCount: 1,
     isKeyed: false,
     emits: 'user',
+    takesRetractions: true,
+    emitsRetractions: 'passed',
     functions: [f],
     fused: {
       bindings: { isPromiseLike, refusePromise },

@@ -1,6 +1,5 @@
-/** Sinks into objects of the caller, for tests and embedding. */
+/** A sink into an array of the caller, for tests and embedding. */
 import type { Sink } from '../../src/contract/sink.ts'
-import type { Key } from '../../src/core/key.ts'
 import { copyValue } from '../../src/core/value.ts'
 
 /**
@@ -53,18 +52,4 @@ function appendedTo(target: unknown[]): Set<string> {
 interface Epoch {
   readonly id: string
   readonly rows: readonly unknown[]
-}
-
-/** A table in a Map of the caller: the last row of each key. Only with `run(job)`. */
-export function mapSink<T, K extends Key>(target: Map<K, T>, key: (value: T) => K): Sink<T> {
-  return {
-    type: 'map',
-    needsCallingThread: true,
-    open: () => ({
-      write(value) {
-        const row = copyValue(value) as T
-        target.set(key(row), row)
-      },
-    }),
-  }
 }

@@ -17,6 +17,8 @@ export interface Origin {
   readonly nodeId: number
   readonly side: string | undefined
   readonly partitioning: Partitioning
+  /** Whether rows of it may be taken back. */
+  readonly mayRetract: boolean
 }
 
 /** What a node is described with. */
@@ -53,8 +55,8 @@ export class GraphBuilder {
     const id = this.#nodes.length
     this.#nodes.push({ id, ...options, ...body } as GraphNode)
     inputs.forEach((origins, input) => {
-      for (const { nodeId, side, partitioning } of origins) {
-        this.#edges.push({ from: nodeId, side, to: id, input, partitioning })
+      for (const { nodeId, side, partitioning, mayRetract } of origins) {
+        this.#edges.push({ from: nodeId, side, to: id, input, partitioning, mayRetract })
       }
     })
     return id
@@ -64,7 +66,12 @@ export class GraphBuilder {
   deadLetters(): Origin[] {
     return this.#nodes
       .filter((node) => node.kind === 'source' && node.source.sendsDeadLetters === true)
-      .map(({ id }) => ({ nodeId: id, side: DEAD_LETTERS, partitioning: { kind: 'auto' } }))
+      .map(({ id }) => ({
+        nodeId: id,
+        side: DEAD_LETTERS,
+        partitioning: { kind: 'auto' },
+        mayRetract: false,
+      }))
   }
 
   build(): JobGraph {

@@ -3,6 +3,8 @@
  * changes how the next edge divides records.
  */
 import { aggregatorFunctions, runningAggregate } from '../../operators/aggregate.ts'
+import { changes } from '../../operators/changes.ts'
+import { tableAggregate } from '../../operators/table-aggregate.ts'
 import { collect, count, sum } from '../../operators/aggregators.ts'
 import { filter } from '../../operators/filter.ts'
 import { flatMap } from '../../operators/flat-map.ts'
@@ -100,7 +102,7 @@ class StreamImplementation {
     const [origin] = origins
     for (const name of sides) {
       if (origin === undefined) break
-      side[name] = new StreamImplementation(graph, [{ ...origin, side: name }])
+      side[name] = new StreamImplementation(graph, [{ ...origin, side: name, mayRetract: false }])
     }
     this.side = side
   }
@@ -154,6 +156,15 @@ class StreamImplementation {
 
   partition(subtask: (value: unknown, count: number) => number): StreamImplementation {
     return this.#divided({ kind: 'custom', subtask })
+  }
+
+  asTable(): StreamImplementation {
+    const origins = this.origins.map((origin) => ({ ...origin, mayRetract: true }))
+    return new StreamImplementation(this.graph, origins)
+  }
+
+  changes(): StreamImplementation {
+    return this.#stateless(changes())
   }
 
   process(
@@ -265,7 +276,9 @@ class KeyedImplementation {
     aggregator: Aggregator<T, A, R>,
     options: OperatorOptions = {},
   ): StreamImplementation {
-    const operator = runningAggregate(kind, aggregator)
+    const operator = this.origins.some(({ mayRetract }) => mayRetract)
+      ? tableAggregate(kind, aggregator)
+      : runningAggregate(kind, aggregator)
     return addOperator(this.graph, nodeOptions(uid, options), operator, [this.origins])
   }
 
@@ -402,11 +415,16 @@ function addOperator(
   inputs: readonly (readonly Origin[])[],
 ): StreamImplementation {
   const id = graph.add(options, { kind: 'operator', operator }, inputs)
-  return new StreamImplementation(graph, [originOf(id)], operator.sides)
+  const { emitsRetractions } = operator
+  const mayRetract =
+    emitsRetractions === 'passed'
+      ? inputs.some((origins) => origins.some((origin) => origin.mayRetract))
+      : emitsRetractions === true
+  return new StreamImplementation(graph, [originOf(id, mayRetract)], operator.sides)
 }
 
-function originOf(nodeId: number): Origin {
-  return { nodeId, side: undefined, partitioning: { kind: 'auto' } }
+function originOf(nodeId: number, mayRetract: boolean = false): Origin {
+  return { nodeId, side: undefined, partitioning: { kind: 'auto' }, mayRetract }
 }
 
 function divide(origins: readonly Origin[], partitioning: Partitioning): Origin[] {

@@ -26,7 +26,7 @@ import type { Timer } from '../contract/operator.ts'
 import type { Sink } from '../contract/sink.ts'
 import type { Source, WatermarkStrategy } from '../contract/source.ts'
 import type { PaneOf, Window, WindowFunction } from '../contract/window.ts'
-import type { ChangeKind } from '../core/change.ts'
+import type { Change, ChangeKind } from '../core/change.ts'
 import type { DeadLetter } from '../core/dead-letter.ts'
 import type { Duration } from '../core/duration.ts'
 import type { Key } from '../core/key.ts'
@@ -82,8 +82,9 @@ export interface Env<P = unknown> {
 }
 
 /**
- * Records of `T` in no particular distribution over subtasks. `C` says whether rows are only added or also taken back; so far
- * every stream only adds.
+ * Records of `T` in no particular distribution over subtasks. `C` says whether rows are only added or also taken back; operators
+ * pass it on, so `map` and `filter` are written on values and work on both. On a stream with retractions their functions must be
+ * deterministic: a retraction passes through them again, and must become what its row became.
  */
 export interface DataStream<out T, out C extends ChangeKind = 'insert'> {
   readonly [brand]: { readonly stream: T; readonly changes: C }
@@ -111,7 +112,7 @@ export interface DataStream<out T, out C extends ChangeKind = 'insert'> {
 
   /** How records get to the next operator. Default: forward where parallelism is equal, else rebalance. */
   forward(): DataStream<T, C>
-  /** One to each subtask of the next operator in turn. */
+  /** One to each subtask of the next operator in turn; where rows may be taken back, equal rows to the same subtask. */
   rebalance(): DataStream<T, C>
   /** Every record to every subtask of the next operator. As a named input of `process`: broadcast state. */
   broadcast(): BroadcastStream<T, C>
@@ -125,6 +126,20 @@ export interface DataStream<out T, out C extends ChangeKind = 'insert'> {
     spec: { readonly emits?: Schema<E>; readonly side?: O } & OperatorOptions,
     open: (context: ProcessContext<E, SideTypes<O>>) => RecordHandler<T>,
   ): MultiStream<E, SideTypes<O>>
+
+  /**
+   * From here on every aggregate keeps its result up to date by changes: it takes back the result it gave before, then gives the new
+   * one. All rows of this stream are still inserts.
+   *
+   * @example
+   * views.asTable().keyBy((view) => view.user).count('per-user').keyBy((row) => row.value).count('users-per-count')
+   */
+  asTable(): DataStream<T, ChangeKind>
+  /**
+   * The changes themselves as records, for a process function or a log of changes. Behind an aggregate, with at most maps and filters
+   * between, a result and the one it replaces are one `'update'`.
+   */
+  changes(): DataStream<Change<T>, 'insert'>
 
   /** Ends a stream. A sink that only appends does not accept a stream that takes rows back. */
   to(uid: string, sink: Sink<T, C>, options?: OperatorOptions): void
@@ -155,7 +170,8 @@ export interface KeyedResult<out K, out R> {
 
 /**
  * Records of `T` brought together by a key of type `K`. Offers only what needs a key.
- * Aggregates without a window emit the new result for every record, and keep state for every key they have seen.
+ * Aggregates without a window emit the new result for every record, and keep state for every key they have seen. Where rows may be
+ * taken back they take back the former result first, and forget a key that has no rows left.
  */
 export interface KeyedStream<in out K extends Key, out T, out C extends ChangeKind = 'insert'> {
   readonly [brand]: { readonly key: (key: K) => K; readonly stream: T; readonly changes: C }

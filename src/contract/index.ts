@@ -77,7 +77,7 @@ export type {
   WindowMerge,
 } from './window.ts'
 
-export type { ChangeKind } from '../core/change.ts'
+export type { Change, ChangeKind } from '../core/change.ts'
 export type { UnreadRecord } from '../core/dead-letter.ts'
 export { EngineError } from '../core/errors.ts'
 export type { ErrorCode } from '../core/error-codes.ts'

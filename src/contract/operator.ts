@@ -7,6 +7,7 @@
  * What an instance may rely on
  *  - Its methods are called on one thread, one at a time, in the order of its input.
  *  - Before `process` and `onTimer`, `context.time` and (for keyed operators) the key at hand are set.
+ *  - `context.time` tells of a retraction only within `process`, and only where the description has `takesRetractions`.
  *  - Between two calls the engine may take a snapshot: what matters after a restart is in declared state, timers or `snapshot`.
  *  - After a throw the instance is closed and never called again; the restart strategy decides what happens to the job.
  * What it must not do
@@ -59,6 +60,13 @@ export interface OperatorDescription {
    * (asynchronous requests). Otherwise the engine does, after `onWatermark`.
    */
   readonly holdsWatermarks?: boolean
+  /**
+   * Whether it understands records that take a row back (`RecordTime.isRetraction`). Default false: a job that feeds it a stream which
+   * may have some is refused when it is built.
+   */
+  readonly takesRetractions?: boolean
+  /** Whether its main output may have some: `true`, or `'passed'`, where its input may. Default false. */
+  readonly emitsRetractions?: boolean | 'passed'
   /** How it is cut in two around the exchange that feeds it, if it can be. */
   readonly preAggregation?: PreAggregation
   /** What of the operator's options must be equal in every thread and is shown in plans. */
@@ -100,7 +108,7 @@ export interface FusedOperator {
   readonly bindings?: Readonly<Record<string, unknown>>
 }
 
-/** Where records go. The record's timestamp is that of `context.time`. */
+/** Where records go. The record's timestamp and kind are those of `context.time`. */
 export interface Output {
   emit(value: unknown): void
 }

@@ -31,6 +31,11 @@ export interface Sink<in T, in C extends ChangeKind = 'insert'> {
   readonly details?: Readonly<Record<string, string | number | boolean>>
   /** Whether it works in worker threads too. False: it needs the caller's thread (`arraySink`). Default true. */
   readonly needsCallingThread?: boolean
+  /**
+   * Whether its writers understand retractions: what the type says with `C`, for a job that is not typed. Default false: a job that
+   * feeds it rows which may be taken back is refused when it is built.
+   */
+  readonly takesRetractions?: boolean
   /** The coordinator's side, for sinks that need one. Made once per run of the job, on its main thread. */
   coordinator?(context: SinkCoordinatorContext): SinkCoordinator
   /** Runs once per subtask. Before the first `write`, committables of the checkpoint have been committed. */
@@ -48,6 +53,8 @@ export interface SinkContext {
   readonly attempt: string
   /** Whether the job takes checkpoints. If not, epochs end only with the job, and nothing is committed before. */
   readonly isCheckpointed: boolean
+  /** Whether rows of its input may be taken back. Default false. */
+  readonly mayRetract?: boolean
   readonly clock: Clock
   readonly logger: Logger
   readonly signal: AbortSignal
@@ -70,7 +77,11 @@ export interface Committable {
 
 /** The output of one subtask. */
 export interface SinkWriter {
-  write(value: unknown, timestampMs: number): void
+  /**
+   * `kind`: whether the row is added or, if the sink `takesRetractions`, taken back: a row that was written before. Default
+   * `'insert'`.
+   */
+  write(value: unknown, timestampMs: number, kind?: ChangeKind): void
   /** False while as much is under way as the sink allows; `mailbox` wakes it. Default: true. */
   hasRoom?(): boolean
   /**

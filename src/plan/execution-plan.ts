@@ -9,6 +9,7 @@
  */
 import { keyGroupsOf } from '../core/key-group.ts'
 import type { KeyGroupRange } from '../core/key-group.ts'
+import { hashOfValue } from '../core/value-text.ts'
 import type { ExchangePartitioning, GraphEdge, GraphNode, JobGraph } from './job-graph.ts'
 import { nameOf } from './job-graph.ts'
 import { preAggregated } from './pre-aggregation.ts'
@@ -45,6 +46,26 @@ export interface ExecutionPlan {
   readonly tasks: readonly Task[]
   readonly exchanges: readonly Exchange[]
   readonly regionCount: number
+}
+
+/**
+ * How rows that may be taken back are spread: equal rows go the same way, so that no retraction overtakes the row it takes back, as it
+ * could if they were dealt out in turn.
+ */
+const byContent: ExchangePartitioning = {
+  kind: 'custom',
+  subtask: (value, count) => hashOfValue(value) % count,
+}
+
+/** Whether an exchange spreads rows that may be taken back. */
+export function isByContent({ partitioning }: Exchange): boolean {
+  return partitioning === byContent
+}
+
+/** Whether rows may be taken back that come to a node of a task. */
+export function mayRetractInto(task: Task, node: GraphNode): boolean {
+  const edges = [...task.calls, ...task.inputs.map(({ edge }) => edge)]
+  return edges.some((edge) => edge.to === node.id && edge.mayRetract === true)
 }
 
 /** Validates the graph and plans it. */
@@ -142,10 +163,11 @@ function resolvePartitioning(
   scale: GraphScale,
 ): ExchangePartitioning {
   const { partitioning } = edge
-  if (partitioning.kind !== 'auto') return partitioning
+  if (partitioning.kind !== 'auto' && partitioning.kind !== 'rebalance') return partitioning
   const from = parallelismOf(nodeOf(graph, edge.from), scale)
   const to = parallelismOf(nodeOf(graph, edge.to), scale)
-  return { kind: from === to ? 'forward' : 'rebalance' }
+  if (partitioning.kind === 'auto' && from === to) return { kind: 'forward' }
+  return edge.mayRetract === true ? byContent : { kind: 'rebalance' }
 }
 
 function nodeOf(graph: JobGraph, id: number): GraphNode {

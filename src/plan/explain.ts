@@ -1,7 +1,7 @@
 /** The plan as text, JSON or Mermaid. Pure. */
 import type { ExecutionPlan, Exchange, Task } from './execution-plan.ts'
-import { taskName } from './execution-plan.ts'
-import type { GraphNode } from './job-graph.ts'
+import { isByContent, mayRetractInto, taskName } from './execution-plan.ts'
+import type { GraphEdge, GraphNode } from './job-graph.ts'
 import { detailsOf, nameOf, typeOf } from './job-graph.ts'
 
 /** How a plan is shown. */
@@ -22,7 +22,10 @@ function explainText(plan: ExecutionPlan): string {
   const lines = [`job ${plan.graph.name}, ${plan.maxParallelism} key groups`]
   for (const task of plan.tasks) {
     lines.push(``, `task ${task.id}: ${taskName(task)}, parallelism ${task.parallelism}`)
-    for (const node of task.nodes) lines.push(`  ${describe(node)}`)
+    for (const node of task.nodes) {
+      const takes = mayRetractInto(task, node) ? '  takes rows back' : ''
+      lines.push(`  ${describe(node)}${takes}`)
+    }
     for (const exchange of task.outputs) {
       const target = plan.tasks[exchange.toTask] as Task
       lines.push(`  => ${partitioningText(exchange)} to task ${target.id} (${taskName(target)})`)
@@ -40,12 +43,14 @@ function explainMermaid(plan: ExecutionPlan): string {
       lines.push(`    n${node.id}["${escapeMermaid(`${nameOf(node)}: ${typeOf(node)}`)}"]`)
     }
     for (const edge of task.calls) {
-      lines.push(`    n${edge.from} -->${sideText(edge.side)} n${edge.to}`)
+      lines.push(`    n${edge.from} -->${labelText(callLabel(edge))} n${edge.to}`)
     }
     lines.push('  end')
   }
-  for (const { edge, partitioning } of plan.exchanges) {
-    const label = edge.side === undefined ? partitioning.kind : `${edge.side}, ${partitioning.kind}`
+  for (const exchange of plan.exchanges) {
+    const { edge } = exchange
+    const parts = [edge.side, divisionText(exchange), ...(edge.mayRetract === true ? ['+/-'] : [])]
+    const label = parts.filter((part) => part !== undefined).join(', ')
     lines.push(`  n${edge.from} -->|${escapeMermaid(label)}| n${edge.to}`)
   }
   return `${lines.join('\n')}\n`
@@ -67,15 +72,17 @@ function planData(plan: ExecutionPlan): unknown {
         type: typeOf(node),
         details: detailsOf(node),
         states: statesOf(node).map(({ name, kind }) => ({ name, kind })),
+        takesRetractions: mayRetractInto(task, node),
       })),
     })),
-    exchanges: plan.exchanges.map(({ id, fromTask, toTask, edge, partitioning }) => ({
-      id,
-      fromTask,
-      toTask,
-      input: edge.input,
-      side: edge.side,
-      partitioning: partitioning.kind,
+    exchanges: plan.exchanges.map((exchange) => ({
+      id: exchange.id,
+      fromTask: exchange.fromTask,
+      toTask: exchange.toTask,
+      input: exchange.edge.input,
+      side: exchange.edge.side,
+      partitioning: divisionText(exchange),
+      mayRetract: exchange.edge.mayRetract === true,
     })),
     notes: notesOf(plan),
   }
@@ -102,10 +109,15 @@ function statesOf(node: GraphNode): { readonly name: string; readonly kind: stri
 function notesOf(plan: ExecutionPlan): string[] {
   const notes: string[] = []
   for (const node of plan.graph.nodes) {
-    const { clock, grows } = detailsOf(node)
+    const { clock, grows, rows } = detailsOf(node)
     if (clock === 'processing') {
       notes.push(
         `'${nameOf(node)}' works in processing time: a replay after a failure may divide records differently`,
+      )
+    }
+    if (rows === 'kept') {
+      notes.push(
+        `'${nameOf(node)}' keeps the rows of each key, since rows may be taken back and its aggregate cannot subtract them`,
       )
     }
     if (grows === true) {
@@ -115,12 +127,24 @@ function notesOf(plan: ExecutionPlan): string[] {
   return notes
 }
 
-function partitioningText({ partitioning, edge }: Exchange): string {
-  return edge.side === undefined ? partitioning.kind : `side '${edge.side}', ${partitioning.kind}`
+function partitioningText(exchange: Exchange): string {
+  const { side, mayRetract } = exchange.edge
+  const from = side === undefined ? '' : `side '${side}', `
+  return `${from}${divisionText(exchange)}${mayRetract === true ? ', rows may be taken back,' : ''}`
 }
 
-function sideText(side: string | undefined): string {
-  return side === undefined ? '' : `|${escapeMermaid(side)}|`
+function divisionText(exchange: Exchange): string {
+  return isByContent(exchange) ? 'by content' : exchange.partitioning.kind
+}
+
+function callLabel({ side, mayRetract }: GraphEdge): string {
+  return [side, mayRetract === true ? '+/-' : undefined]
+    .filter((part) => part !== undefined)
+    .join(', ')
+}
+
+function labelText(label: string): string {
+  return label === '' ? '' : `|${escapeMermaid(label)}|`
 }
 
 function escapeMermaid(text: string): string {

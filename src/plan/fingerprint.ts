@@ -43,11 +43,12 @@ function nodeText(graph: JobGraph, node: GraphNode): unknown {
     functionsOf(node).map(String),
     node.kind === 'operator' ? (node.operator.states ?? []) : [],
     node.kind === 'source' ? (node.idleAfterMs ?? 0) : 0,
-    edges.map(({ from, side, input, partitioning }) => [
+    edges.map(({ from, side, input, partitioning, mayRetract }) => [
       from,
       side ?? '',
       input,
       partitioning.kind,
+      mayRetract === true,
       'select' in partitioning ? String(partitioning.select) : '',
       'subtask' in partitioning ? String(partitioning.subtask) : '',
     ]),

@@ -67,6 +67,8 @@ export interface GraphEdge {
   /** Which of its inputs. Several edges to one input are a union. */
   readonly input: number
   readonly partitioning: Partitioning
+  /** Whether rows may be taken back on it. Default false. */
+  readonly mayRetract?: boolean
 }
 
 /** What a node is, in a word: `source generate`, `window`, `sink files`. */

@@ -6,7 +6,7 @@
  *  - Nodes keep their ids, since operators without a uid are known by them; the parts before an exchange are numbered behind all.
  *  - Nodes stay in topological order.
  *  - An operator is cut only where its records come over a hash exchange from operators they can be chained to, and where there
- *    is more than one subtask on either side: else nothing would be saved.
+ *    is more than one subtask on either side: else nothing would be saved. And only where rows are only added.
  */
 import type { PreAggregation } from '../contract/operator.ts'
 import type { GraphEdge, GraphNode, JobGraph, OperatorNode } from './job-graph.ts'
@@ -75,6 +75,8 @@ function cutOf(graph: JobGraph, node: GraphNode, scale: GraphScale): Cut | undef
   if (isReadWhole) return undefined
   const edges = graph.edges.filter(({ to }) => to === node.id)
   if (!edges.every(isHash)) return undefined
+  // partial results are rows that were added
+  if (edges.some(({ mayRetract }) => mayRetract === true)) return undefined
   const isWide = edges.some(({ from }) => {
     const before = graph.nodes[from] as GraphNode
     return parallelismOf(before, scale) > 1 || parallelismOf(node, scale) > 1

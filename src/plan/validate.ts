@@ -30,6 +30,7 @@ export function validateGraph(graph: JobGraph, scale: GraphScale): void {
     ...uidMistakes(graph),
     ...edgeMistakes(graph, scale),
     ...letterMistakes(graph),
+    ...retractionMistakes(graph),
     ...cycleMistakes(graph),
   ]
   const [first] = mistakes
@@ -160,6 +161,30 @@ function letterMistakes(graph: JobGraph): Mistake[] {
       text: `${title(node)} sends dead letters and nobody reads them; end env.deadLetters with .to(uid, sink), behind the last source of the job`,
       uid: node.uid,
     }))
+}
+
+/** Rows that may be taken back must come to whoever can take them back. */
+function retractionMistakes(graph: JobGraph): Mistake[] {
+  const mistakes: Mistake[] = []
+  for (const node of graph.nodes) {
+    const edge = graph.edges.find(({ to, mayRetract }) => to === node.id && mayRetract === true)
+    if (edge === undefined || takesRetractions(node)) continue
+    const before = nameOf(graph.nodes[edge.from] as GraphNode)
+    mistakes.push({
+      code: 'RETRACTIONS_REFUSED',
+      uid: node.uid,
+      text:
+        node.kind === 'sink'
+          ? `${title(node)}: the ${typeOf(node)} sink only appends, but rows of '${before}' may be taken back; write to a sink that takes them back (mapSink, kafkaTableSink), or write the changes themselves: .changes().to(...)`
+          : `${title(node)}: a ${typeOf(node)} only takes rows that stay, but those of '${before}' may be taken back; give it the changes as records: .changes()`,
+    })
+  }
+  return mistakes
+}
+
+function takesRetractions(node: GraphNode): boolean {
+  if (node.kind === 'source') return false
+  return (node.kind === 'sink' ? node.sink : node.operator).takesRetractions === true
 }
 
 function cycleMistakes(graph: JobGraph): Mistake[] {

@@ -10,7 +10,7 @@
 import type { OperatorContext, OperatorInstance, SnapshotPoint } from '../contract/operator.ts'
 import type { OperatorSnapshot } from '../contract/operator.ts'
 import type { Committable, Sink, SinkWriter } from '../contract/sink.ts'
-import { EngineError, toEngineError } from '../core/errors.ts'
+import { EngineError, InvariantError, toEngineError } from '../core/errors.ts'
 import type { Counter } from '../core/metrics.ts'
 
 export interface SinkOperatorOptions {
@@ -18,6 +18,7 @@ export interface SinkOperatorOptions {
   readonly lineage: string
   readonly attempt: string
   readonly isCheckpointed: boolean
+  readonly mayRetract: boolean
   readonly fail: (error: unknown) => void
   /** An epoch was confirmed: somebody may be waiting for it. */
   readonly committed: () => void
@@ -37,6 +38,7 @@ export async function openSink(
     lineage: options.lineage,
     attempt: options.attempt,
     isCheckpointed: options.isCheckpointed,
+    mayRetract: options.mayRetract,
     clock: context.clock,
     logger: context.logger,
     signal: context.signal,
@@ -83,7 +85,11 @@ class SinkOperator implements OperatorInstance {
 
   process(value: unknown): void {
     this.#recordsWritten.add()
-    this.#writer.write(value, this.#context.time.timestampMs)
+    const { timestampMs, isRetraction } = this.#context.time
+    if (isRetraction && this.#options.sink.takesRetractions !== true) {
+      throw new InvariantError('A row was taken back at a sink that only appends')
+    }
+    this.#writer.write(value, timestampMs, isRetraction ? 'retract' : 'insert')
   }
 
   hasRoom(): boolean {

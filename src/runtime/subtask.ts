@@ -37,6 +37,7 @@ import { RecordTime, WATERMARK_MAX, WATERMARK_MIN } from '../core/time.ts'
 import type { Exchange, Task } from '../plan/execution-plan.ts'
 import type { GraphNode } from '../plan/job-graph.ts'
 import { nameOf, typeOf, uidOf } from '../plan/job-graph.ts'
+import { mayRetractInto } from '../plan/execution-plan.ts'
 import { Chain } from './chain.ts'
 import { InputGate } from './input-gate.ts'
 import type { InputChannel, PolledBatch } from './input-gate.ts'
@@ -304,6 +305,7 @@ export class Subtask {
           lineage: this.options.lineage,
           attempt: this.options.attempt,
           isCheckpointed: this.options.isCheckpointed,
+          mayRetract: mayRetractInto(task, node),
           fail: (error) => this.#fail(error),
           committed: () => this.#confirm(),
         })

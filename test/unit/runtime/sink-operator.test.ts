@@ -56,6 +56,7 @@ function open(restored: readonly Committable[] = []): Opened {
     lineage: 'line',
     attempt: '1',
     isCheckpointed: true,
+    mayRetract: false,
     fail: (error) => failures.push(error),
     committed: () => {},
   })
