@@ -120,6 +120,7 @@ function notesOf(plan: ExecutionPlan): string[] {
         `'${nameOf(node)}' keeps the rows of each key, since rows may be taken back and its aggregate cannot subtract them`,
       )
     }
+    if (rows === 'counted') notes.push(`'${nameOf(node)}' keeps state for every key that has rows`)
     if (grows === true) {
       notes.push(`'${nameOf(node)}' keeps state for every key it has ever seen`)
     }
