@@ -95,6 +95,7 @@ export function paneWindow<T, A>(
     inputCount: 1,
     isKeyed: true,
     emits: result.emits,
+    emitsRetractions: accumulation === 'retracting',
     keepsValues: result.aggregator.keepsValues !== false,
     functions: [
       // oxlint-disable-next-line typescript/unbound-method -- compared by its text only
