@@ -13,9 +13,9 @@
  *  3. outputs are compared: where they differ the comparison ends with exit code 1, and what differs is told.
  */
 import { execFileSync, spawnSync } from 'node:child_process'
-import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
-import { availableParallelism, cpus, tmpdir } from 'node:os'
-import { basename, dirname, join, resolve } from 'node:path'
+import { mkdtempSync, rmSync, symlinkSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { basename, join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import { fileURLToPath } from 'node:url'
 import type { Contest, Outcome } from './contest.ts'
@@ -24,6 +24,7 @@ import { peerOf, runEngine } from './engine-run.ts'
 import type { Engine } from './engine-run.ts'
 import type { Report } from './report.ts'
 import { markdownOf, svgOf } from './report.ts'
+import { machineNote, writePage } from './page.ts'
 
 const { values } = parseArgs({
   options: {
@@ -120,14 +121,12 @@ function write(engines: readonly Engine[], contests: readonly Contest[]): void {
     title: values.title,
     notes: [
       `${Number(values.events).toLocaleString('en')} events, ${values.rounds} rounds in turn; medians (least–most); ratios within a round`,
-      `${cpus()[0]?.model ?? 'unknown processor'}, ${availableParallelism()} cores, Node ${process.versions.node}`,
+      machineNote(),
       'outputs compared by row count and checksum; processor time of whole processes, their start included',
     ],
     engines: engines.map(({ name }) => name),
     contests,
     plot: `${basename(out)}.svg`,
   }
-  mkdirSync(dirname(out), { recursive: true })
-  writeFileSync(`${out}.md`, markdownOf(report))
-  writeFileSync(`${out}.svg`, svgOf(report))
+  writePage(out, { md: markdownOf(report), svg: svgOf(report) })
 }

@@ -1,6 +1,8 @@
 /** Contests as a Markdown table and as an SVG plot. Pure. */
 import type { Contest, Spread } from './contest.ts'
 import { cpuRatiosOf, ratiosOf, speedsOf, spreadOf } from './contest.ts'
+import { COLOURS, text } from './curves.ts'
+import { tableOf } from './page.ts'
 
 export interface Report {
   readonly title: string
@@ -40,13 +42,12 @@ export function markdownOf({ title, notes, engines, contests, plot }: Report): s
     cpuText(contest, own),
     engines.map((engine) => memoryText(contest, engine)).join(' / '),
   ])
-  const lines = [header, header.map(() => '---'), ...rows].map((row) => `| ${row.join(' | ')} |`)
   return [
     `# ${title}`,
     '',
     ...notes.map((note) => `- ${note}`),
     '',
-    ...lines,
+    ...tableOf(header, rows),
     '',
     `![${title}](${plot})`,
     '',
@@ -58,7 +59,6 @@ const BAR_WIDTH_MAX = 520
 const LABEL_WIDTH = 190
 const GROUP_GAP = 12
 const PAGE_WIDTH = LABEL_WIDTH + BAR_WIDTH_MAX + 90
-const COLOURS = ['#2563eb', '#d97706', '#059669', '#9333ea', '#64748b']
 
 /** Speeds as bars: a group for each contest, a bar for each engine, from its least to its most drawn as a line. */
 export function svgOf({ title, engines, contests }: Report): string {
@@ -97,11 +97,6 @@ export function svgOf({ title, engines, contests }: Report): string {
 
 function present(contest: Contest, engines: readonly string[]): string[] {
   return engines.filter((engine) => contest.outcomes.has(engine))
-}
-
-function text(x: number, y: number, content: string): string {
-  const escaped = content.replaceAll('&', '&amp;').replaceAll('<', '&lt;')
-  return `<text x="${x.toFixed(1)}" y="${y}">${escaped}</text>`
 }
 
 function millions({ median, least, most }: Spread): string {

@@ -2,7 +2,10 @@ import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import type { Contest, Outcome } from '../../../bench/comparison/contest.ts'
 import { disagreements, ratiosOf, spreadOf } from '../../../bench/comparison/contest.ts'
+import { curvesSvg } from '../../../bench/comparison/curves.ts'
+import { spreadText } from '../../../bench/comparison/page.ts'
 import { markdownOf, svgOf } from '../../../bench/comparison/report.ts'
+import { inTurn } from '../../../bench/comparison/turns.ts'
 
 const outcome = (eventsPerSecond: number, checksum = 7): Outcome => ({
   seconds: 2,
@@ -19,6 +22,77 @@ const contest: Contest = {
     ['theirs', [outcome(1e6), outcome(1e6), outcome(0.5e6)]],
   ]),
 }
+
+describe('rounds', () => {
+  test('begin with another one each time, and keep what each one answered', () => {
+    const order: string[] = []
+
+    const outcomes = inTurn(2, [{ name: 'a' }, { name: 'b' }], ({ name }, round) => {
+      order.push(name)
+      return round
+    })
+
+    assert.deepEqual(order, ['a', 'b', 'b', 'a'])
+    assert.deepEqual(
+      [...outcomes],
+      [
+        ['a', [0, 1]],
+        ['b', [0, 1]],
+      ],
+    )
+  })
+})
+
+describe('a chart', () => {
+  test('has its points where the axes say', () => {
+    const svg = curvesSvg({
+      title: 'T',
+      x: { label: 'x', isLogarithmic: true },
+      y: { label: 'y' },
+      curves: [
+        {
+          name: 'c',
+          points: [
+            [10, 0],
+            [100, 5],
+            [1000, 10],
+          ],
+        },
+      ],
+    })
+
+    const places = [...svg.matchAll(/cx="([\d.]+)" cy="([\d.]+)"/g)].map((match) =>
+      match.slice(1).map(Number),
+    )
+    assert.equal(places.length, 3)
+    const [[x0, y0], [x1, y1], [x2, y2]] = places as [number[], number[], number[]] as [
+      [number, number],
+      [number, number],
+      [number, number],
+    ]
+    assert.ok(Math.abs(x1 - x0 - (x2 - x1)) < 0.2)
+    assert.ok(Math.abs(y0 - y1 - (y1 - y2)) < 0.2)
+    assert.ok(x0 < x1 && y0 > y1)
+  })
+
+  test('takes one value, and numbers that are all the same', () => {
+    const svg = curvesSvg({
+      title: 'T',
+      x: { label: 'x' },
+      y: { label: 'y', isLogarithmic: true },
+      curves: [{ name: 'c', points: [[1, 100]] }],
+    })
+
+    assert.ok(!svg.includes('NaN'))
+  })
+})
+
+describe('a spread as text', () => {
+  test('is one figure where there was one', () => {
+    assert.equal(spreadText({ median: 2, least: 2, most: 2 }, 1), '2.0')
+    assert.equal(spreadText({ median: 2, least: 1, most: 3 }, 0), '2 (1–3)')
+  })
+})
 
 describe('a comparison', () => {
   test('tells medians and spreads', () => {
