@@ -15,14 +15,16 @@ export function arraySink<T>(target: T[]): Sink<T> {
   return {
     type: 'array',
     needsCallingThread: true,
-    open({ attempt, subtaskIndex, isCheckpointed }) {
+    open({ attempt, operatorUid, subtaskIndex, isCheckpointed }) {
       let rows: T[] = []
       if (!isCheckpointed) return { write: (value) => target.push(copyValue(value) as T) }
       return {
         write: (value) => rows.push(copyValue(value) as T),
         prepare(checkpointId) {
           if (rows.length === 0) return {}
-          const epoch: Epoch = { id: `${attempt}/${subtaskIndex}/${checkpointId}`, rows }
+          // several sinks may append to one array
+          const id = `${attempt}/${operatorUid}/${subtaskIndex}/${checkpointId}`
+          const epoch: Epoch = { id, rows }
           rows = []
           return { committable: epoch }
         },
