@@ -54,8 +54,10 @@ export class OperatorNode {
   readonly outputs: ExchangeOutput[] = []
   /** Undefined for operators that are only source text. */
   instance: OperatorInstance | undefined
-  /** The watermark that the operator has been told. */
+  /** The watermark that the operator has been told: its input watermark. */
   watermarkMs: number
+  /** The watermark that it has told what follows: its output watermark. */
+  outputWatermarkMs: number
   /** When `onWake` is due. */
   wakeAtMs: number = Infinity
   eventTimers: TimerIndex | undefined
@@ -70,6 +72,7 @@ export class OperatorNode {
     this.node = options.node
     this.index = options.index
     this.watermarkMs = options.watermarkMs
+    this.outputWatermarkMs = options.holdsWatermarks ? WATERMARK_MIN : options.watermarkMs
   }
 
   get hasSteps(): boolean {
@@ -79,6 +82,16 @@ export class OperatorNode {
   /** Whether the end of input has been handled. */
   get isEnded(): boolean {
     return this.#isEnded
+  }
+
+  /**
+   * After a restore: tells the exchanges what they had been told before. Their consumers know their own watermark, but not how far each
+   * channel was, and a source that stays silent would hold them back.
+   */
+  announce(): void {
+    // the end of input is told by itself
+    if (!Number.isFinite(this.outputWatermarkMs)) return
+    for (const output of this.outputs) output.watermark(this.outputWatermarkMs)
   }
 
   advance(watermarkMs: number): void {
@@ -133,6 +146,7 @@ export class OperatorNode {
 
   /** Tells what follows of a watermark. */
   forward(watermarkMs: number): void {
+    this.outputWatermarkMs = watermarkMs
     for (const output of this.outputs) output.watermark(watermarkMs)
     for (const child of this.children) child.advance(watermarkMs)
   }

@@ -185,7 +185,10 @@ export class Subtask {
   /** All subtasks of the region are open. */
   start(): void {
     this.#guard(() => {
-      for (const { instance } of this.#chain.nodes) instance?.onStart?.()
+      for (const node of this.#chain.nodes) {
+        node.instance?.onStart?.()
+        node.announce()
+      }
     })
   }
 

@@ -216,3 +216,34 @@ describe('the end', () => {
     assert.equal(chain.second.isEnded, true)
   })
 })
+
+test('after a restore a node tells its exchanges how far they had been, and no more', () => {
+  const told: number[] = []
+  const nodeWith = (watermarkMs: number, holdsWatermarks = false): OperatorNode => {
+    const node = new OperatorNode({
+      node: { kind: 'operator' } as GraphNode,
+      index: 0,
+      site: { index: 0 },
+      gate: new OutputGate(),
+      time: new RecordTime(),
+      holdsWatermarks,
+      leaveKeys: () => {},
+      watermarkMs,
+    })
+    node.outputs.push({ watermark: (toldMs: number) => told.push(toldMs) } as never)
+    return node
+  }
+
+  nodeWith(-Infinity).announce()
+  nodeWith(Infinity).announce()
+  // what it had not handed on yet is told by itself
+  nodeWith(70, true).announce()
+  assert.deepEqual(told, [])
+
+  const node = nodeWith(70)
+  node.announce()
+  node.advance(70)
+  node.advance(80)
+  assert.deepEqual(told, [70, 80])
+  assert.equal(node.outputWatermarkMs, 80)
+})
