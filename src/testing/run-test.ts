@@ -5,39 +5,42 @@
  * Invariants
  *  - A step is played only when the job can do nothing more about the steps before it.
  *  - Moving the clock stops at every time at which something is due, and lets the job do all of it before it goes on.
- *  - The job is the one that was given: only test sources are replaced by the players of their scripts, and window operators
- *    are listened to.
+ *  - A crash comes right behind a checkpoint, when nothing is under way: what the job does afterwards is what it would have done.
  */
 import { CHANNEL_BOUNDS_DEFAULT } from '../channel/channel.ts'
 import { nullCheckpointStore } from '../checkpoint/null-store.ts'
-import type { OperatorDescription } from '../contract/operator.ts'
-import type { SnapshotWriter } from '../contract/snapshot-storage.ts'
-import type { KeyedStore, StateBackend } from '../contract/state-backend.ts'
-import type { PaneOf, Window } from '../contract/window.ts'
-import type { ChangeKind } from '../core/change.ts'
-import { EngineError, InvariantError, assert } from '../core/errors.ts'
+import { EngineError, assert } from '../core/errors.ts'
 import { MAX_PARALLELISM_DEFAULT } from '../core/key-group.ts'
 import { silentLogger } from '../core/log.ts'
+import type { FigureTotals } from '../job/job-figures.ts'
 import { JobCoordinator } from '../job/job-coordinator.ts'
-import type { JobTotals } from '../job/job-coordinator.ts'
 import { isOver } from '../job/job-status.ts'
 import { slotParts } from '../job/slot-setup.ts'
 import { planExecution } from '../plan/execution-plan.ts'
 import type { JobDefinition } from '../plan/job-definition.ts'
-import type { GraphNode, JobGraph } from '../plan/job-graph.ts'
-import { uidOf } from '../plan/job-graph.ts'
+import { crashPoints } from './crash-points.ts'
 import { ManualTime } from './manual-time.ts'
+import { MemoryCheckpoints } from './memory-checkpoints.ts'
+import { ObservedJob } from './observed-job.ts'
+import type { PlacedStep, StateLeft, TestPane } from './observed-job.ts'
 import { SteppedSlot } from './stepped-slot.ts'
-import type { ScriptedStep, TestStep } from './test-source.ts'
-import { ScriptPlayer, ScriptSource } from './test-source.ts'
 
 /** Turns of the host in which nothing happens before the job counts as having done all it can. */
 const QUIET_TURNS = 10
 
+/** How a job is tried. */
 export interface TestOptions {
   /** Default: that of the job, else 1. */
   readonly parallelism?: number
   readonly params?: unknown
+  /**
+   * How often the job is killed right behind a checkpoint and started again from it. What comes of it must be the same as
+   * without; only the order of what happens at one moment may be another. If it is not, something of the job is kept outside of its
+   * state. Default 0.
+   */
+  readonly crashes?: number
+  /** Chooses where, between two steps or two records of the script. Default 1. */
+  readonly seed?: number
 }
 
 /** What a job did under its script. */
@@ -48,23 +51,10 @@ export interface TestResult {
   readonly stateLeft: readonly StateLeft[]
   readonly recordsRead: number
   readonly recordsWritten: number
-  /** Records that came after their windows were over. */
+  /** Records that came after their windows were over, or are in no window. */
   readonly lateRecords: number
-}
-
-export interface TestPane {
-  readonly operatorUid: string
-  readonly processingTimeMs: number
-  /** `'retract'`: a former pane is taken back. */
-  readonly kind: ChangeKind
-  readonly result: PaneOf<unknown, Window> & { readonly value: unknown }
-}
-
-/** Cells of one state, over all keys: a key's value, a page of a list or map, a key in a piece of a window's time. */
-export interface StateLeft {
-  readonly operatorUid: string
-  readonly state: string
-  readonly entryCount: number
+  /** How often it was killed: less than was asked for where the script has fewer places, or the job ends by itself. */
+  readonly crashes: number
 }
 
 /**
@@ -83,69 +73,130 @@ export async function runTest(job: JobDefinition, options: TestOptions = {}): Pr
   return run.result()
 }
 
-interface PlacedStep extends ScriptedStep {
-  readonly player: ScriptPlayer
+/** The job from a start to its end or to a crash. */
+interface Life {
+  readonly coordinator: JobCoordinator
+  readonly outcome: Settled<FigureTotals>
 }
 
 class TestRun {
   readonly #job: JobDefinition
   readonly #options: TestOptions
   readonly #time = new ManualTime()
-  readonly #panes: TestPane[] = []
-  readonly #stateLeft = new Map<string, StateLeft>()
-  readonly #steps: PlacedStep[] = []
-  #hasOpenScript = false
+  readonly #observed = new ObservedJob(() => this.#time.nowMs)
+  /** Undefined where the job is never killed. */
+  readonly #checkpoints: MemoryCheckpoints | undefined
+  /** Of the lives that are over. */
+  readonly #totals = { recordsRead: 0, recordsWritten: 0, lateRecords: 0 }
+  #crashes = 0
   #slot: SteppedSlot | undefined
 
   constructor(job: JobDefinition, options: TestOptions) {
+    const { crashes = 0, seed = 1 } = options
+    if (!Number.isInteger(crashes) || crashes < 0 || !Number.isFinite(seed)) {
+      throw new EngineError(
+        'OPTION_INVALID',
+        `runTest takes a whole number of crashes and a number as seed, but was given ${crashes} and ${seed}`,
+      )
+    }
     this.#job = job
     this.#options = options
+    this.#checkpoints = crashes > 0 ? new MemoryCheckpoints() : undefined
   }
 
   async result(): Promise<TestResult> {
-    const coordinator = await this.#bringUp()
-    const outcome = settled(coordinator.finished)
+    let life = await this.#bringUp()
     try {
-      await this.#play(coordinator)
+      life = await this.#play(life)
     } finally {
-      if (outcome.value === undefined) {
-        void coordinator.cancel()
-        await this.#untilQuiet()
-      }
+      if (life.outcome.value === undefined) await this.#cancel(life)
     }
-    assert(outcome.value !== undefined, 'A job whose script is over comes to its end')
-    if (outcome.value.kind === 'failed') throw outcome.value.error
-    const { recordsRead, recordsWritten, lateRecords } = outcome.value.totals
+    const { value } = life.outcome
+    assert(value !== undefined, 'A job whose script is over comes to its end')
+    if (value.kind === 'failed') throw value.error
+    this.#addTotals(value.result)
     return {
-      panes: this.#panes,
-      stateLeft: [...this.#stateLeft.values()],
-      recordsRead,
-      recordsWritten,
-      lateRecords,
+      panes: this.#observed.panes,
+      stateLeft: this.#observed.stateLeft(),
+      ...this.#totals,
+      crashes: this.#crashes,
     }
   }
 
-  /** All steps, and then as much time as the job needs to end. */
-  async #play(coordinator: JobCoordinator): Promise<void> {
+  /** All steps, and then as much time as the job needs to end. Answers the job's last life. */
+  async #play(first: Life): Promise<Life> {
+    let life = first
     await this.#untilQuiet()
-    for (const { player, step } of this.#steps.sort((a, b) => a.place - b.place)) {
-      if (isOver(coordinator.status)) return
+    const steps = this.#observed.steps.sort((a, b) => a.place - b.place)
+    const points = crashPoints(steps.map(pieceCount), {
+      count: this.#options.crashes ?? 0,
+      seed: this.#options.seed ?? 1,
+    })
+    for (const [index, { player, step }] of steps.entries()) {
+      let done = 0
+      for (let at = points[0]; at?.step === index; at = points[0]) {
+        points.shift()
+        if (step.kind === 'emit' && at.record > done) {
+          player.play({ kind: 'emit', records: step.records.slice(done, at.record) })
+          done = at.record
+          await this.#untilQuiet()
+        }
+        life = await this.#crash(life)
+      }
+      if (isOver(life.coordinator.status)) return life
       if (step.kind === 'advance') await this.#advanceTo(step.processingTimeMs)
+      else if (step.kind === 'emit') player.play({ ...step, records: step.records.slice(done) })
       else player.play(step)
       await this.#untilQuiet()
     }
-    if (this.#hasOpenScript && !isOver(coordinator.status)) {
+    const { coordinator } = life
+    if (this.#observed.hasOpenScript && !isOver(coordinator.status)) {
       void coordinator.stop({ drain: false, savepoint: undefined })
     }
     await this.#untilQuiet()
     while (!isOver(coordinator.status) && this.#nextDueMs() !== Infinity) {
       await this.#advanceTo(Math.max(this.#time.nowMs, this.#nextDueMs()))
     }
+    return life
   }
 
-  async #bringUp(): Promise<JobCoordinator> {
+  /** Takes a checkpoint, kills the job, and starts it again. A job that does not run any more is left alone. */
+  async #crash(life: Life): Promise<Life> {
+    if (life.coordinator.status !== 'running') return life
+    const taken = settled(life.coordinator.checkpoint())
+    await this.#untilQuiet()
+    if (taken.value?.kind === 'failed') throw taken.value.error
+    assert(
+      taken.value !== undefined,
+      'A checkpoint of a job that has nothing to do is taken at once',
+    )
+    await this.#cancel(life)
+    this.#addTotals(life.coordinator.figures.totals())
+    this.#observed.forgetState()
+    this.#crashes += 1
+    const next = await this.#bringUp()
+    await this.#untilQuiet()
+    return next
+  }
+
+  async #cancel({ coordinator }: Life): Promise<void> {
+    void coordinator.cancel()
+    await this.#untilQuiet()
+  }
+
+  #addTotals({
+    recordsRead,
+    recordsWritten,
+    lateRecords,
+  }: Omit<FigureTotals, 'checkpoints'>): void {
+    this.#totals.recordsRead += recordsRead
+    this.#totals.recordsWritten += recordsWritten
+    this.#totals.lateRecords += lateRecords
+  }
+
+  async #bringUp(): Promise<Life> {
     const { defaults } = this.#job
-    const graph = this.#scripted(this.#job.build(this.#options.params))
+    const graph = this.#observed.observed(this.#job.build(this.#options.params))
     const plan = planExecution(graph, {
       parallelism: this.#options.parallelism ?? defaults.parallelism ?? 1,
       maxParallelism: defaults.maxParallelism ?? MAX_PARALLELISM_DEFAULT,
@@ -164,6 +215,8 @@ class TestRun {
       0,
     )
     const { clock, scheduler } = this.#time
+    const checkpoints = this.#checkpoints
+    const isCheckpointed = checkpoints !== undefined
     const coordinator = new JobCoordinator({
       plan,
       slotCount: 1,
@@ -172,9 +225,10 @@ class TestRun {
           {
             plan,
             ...parts,
-            backend: this.#inspected(parts.backend),
+            storage: checkpoints?.storage ?? parts.storage,
+            backend: this.#observed.inspected(parts.backend),
             exactlyOnce: true,
-            isCheckpointed: false,
+            isCheckpointed,
             bounds,
             clock,
             logger: silentLogger,
@@ -183,22 +237,22 @@ class TestRun {
         )
         return this.#slot
       },
-      store: nullCheckpointStore(),
-      isCheckpointed: false,
+      store: checkpoints?.store ?? nullCheckpointStore(),
+      isCheckpointed,
       settings: undefined,
       closeTimeoutMs: Infinity,
       restart: { kind: 'none' },
-      from: { kind: 'none' },
+      from: { kind: isCheckpointed ? 'latest' : 'none' },
       allowNonRestoredState: false,
       bounds,
       clock,
       scheduler,
       logger: silentLogger,
       newLineage: () => 'test',
-      runId: 'test',
+      runId: `test${this.#crashes}`,
     })
     await coordinator.start()
-    return coordinator
+    return { coordinator, outcome: settled(coordinator.finished) }
   }
 
   // ---- time
@@ -234,117 +288,26 @@ class TestRun {
   #nextDueMs(): number {
     return Math.min(this.#slot?.nextWakeMs() ?? Infinity, this.#time.nextTimerMs())
   }
+}
 
-  // ---- the job as it is run
-
-  #scripted(graph: JobGraph): JobGraph {
-    const nodes = graph.nodes.map((node): GraphNode => {
-      if (node.kind === 'source' && node.source instanceof ScriptSource) {
-        const player = new ScriptPlayer()
-        const isScripted = node.watermarks === node.source.watermarks
-        for (const { place, step } of node.source.steps) {
-          if (!isScripted) this.#checkStep(step, uidOf(node))
-          this.#steps.push({ place, step, player })
-        }
-        if (node.source.steps.at(-1)?.step.kind !== 'end') this.#hasOpenScript = true
-        const watermarks = isScripted ? player.watermarks : node.watermarks
-        return { ...node, source: player.source, watermarks }
-      }
-      if (node.kind === 'operator' && node.operator.type === 'window') {
-        return { ...node, operator: this.#listenedTo(uidOf(node), node.operator) }
-      }
-      return node
-    })
-    return { ...graph, nodes }
-  }
-
-  #checkStep(step: TestStep, operatorUid: string): void {
-    if (step.kind !== 'watermark') return
-    throw new EngineError(
-      'OPTION_INVALID',
-      `The script of source '${operatorUid}' sets watermarks, but the job gives the source a watermark strategy; leave out one of the two`,
-      { operatorUid },
-    )
-  }
-
-  #listenedTo(operatorUid: string, operator: OperatorDescription): OperatorDescription {
-    // the results of a function of all rows are the user's own, and have no window to tell
-    if (operator.emits !== 'engine') return operator
-    const { preAggregation } = operator
-    return {
-      ...operator,
-      ...(preAggregation === undefined
-        ? {}
-        : {
-            preAggregation: {
-              ...preAggregation,
-              behind: this.#listenedTo(operatorUid, preAggregation.behind),
-            },
-          }),
-      open: (context) => {
-        const output = {
-          emit: (value: unknown) => {
-            const result = value as TestPane['result']
-            const kind = context.time.isRetraction ? 'retract' : 'insert'
-            this.#panes.push({ operatorUid, processingTimeMs: this.#time.nowMs, kind, result })
-            context.output.emit(value)
-          },
-        }
-        return operator.open(
-          Object.create(context, { output: { value: output } }) as typeof context,
-        )
-      },
-    }
-  }
-
-  /** A backend whose stores are counted through before they are closed. */
-  #inspected(backend: StateBackend): StateBackend {
-    return {
-      name: backend.name,
-      open: async (options) => {
-        const store = await backend.open(options)
-        const close = store.close.bind(store)
-        store.close = async () => {
-          await this.#count(options.operatorUid, store)
-          await close()
-        }
-        return store
-      },
-    }
-  }
-
-  async #count(operatorUid: string, store: KeyedStore): Promise<void> {
-    const writer: SnapshotWriter = {
-      isFull: false,
-      page: ({ state, keys }) => {
-        if (state.startsWith('#') || keys.length === 0) return
-        const id = `${operatorUid}/${state}`
-        const entryCount = (this.#stateLeft.get(id)?.entryCount ?? 0) + keys.length
-        this.#stateLeft.set(id, { operatorUid, state, entryCount })
-      },
-      file() {
-        throw new InvariantError('A savepoint is written in pages')
-      },
-      close: async (format) => ({ format, keyGroups: { start: 0, end: 0 }, files: [] }),
-      abort: async () => {},
-    }
-    const snapshot = store.snapshot({ checkpointId: Infinity, kind: 'savepoint', writer })
-    while (snapshot.step(1024) === 'more');
-    await snapshot.finished
-  }
+/** Into how many pieces a step may be cut: between records, where it makes no difference how many are read at once. */
+function pieceCount({ step, isScripted }: PlacedStep): number {
+  return step.kind === 'emit' && isScripted ? step.records.length : 1
 }
 
 /** A promise that can be asked whether it has settled. */
-function settled(promise: Promise<JobTotals>): {
+interface Settled<T> {
   readonly value:
-    | { readonly kind: 'ended'; readonly totals: JobTotals }
+    | { readonly kind: 'ended'; readonly result: T }
     | { readonly kind: 'failed'; readonly error: unknown }
     | undefined
-} {
-  const outcome: { value: ReturnType<typeof settled>['value'] } = { value: undefined }
+}
+
+function settled<T>(promise: Promise<T>): Settled<T> {
+  const outcome: { value: Settled<T>['value'] } = { value: undefined }
   promise.then(
-    (totals) => {
-      outcome.value = { kind: 'ended', totals }
+    (result) => {
+      outcome.value = { kind: 'ended', result }
     },
     (error: unknown) => {
       outcome.value = { kind: 'failed', error }
