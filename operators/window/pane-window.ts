@@ -167,6 +167,8 @@ class PaneWindowInstance<T, A> implements OperatorInstance {
   readonly #at: { -readonly [N in keyof TriggerTime]: TriggerTime[N] }
   /** The watermark handed on last. */
   #handedOnMs: number
+  /** The watermark whose timers have all fired: not more may be handed on. */
+  #toldMs: number
   /** Whether a hold may have gone since the watermark was handed on. */
   #mayRelease = false
 
@@ -190,7 +192,8 @@ class PaneWindowInstance<T, A> implements OperatorInstance {
       (options.accumulation === 'accumulating' &&
         (options.onTimePane === 'if-changed' || options.closingPane === 'if-changed'))
     this.#at = { window: { startMs: 0, endMs: 0 }, watermarkMs: 0, nowMs: 0 }
-    this.#handedOnMs = Math.min(context.watermarkMs(), this.#holds.peek() - 1)
+    this.#toldMs = context.watermarkMs()
+    this.#handedOnMs = Math.min(this.#toldMs, this.#holds.peek() - 1)
   }
 
   process(value: unknown): void {
@@ -240,7 +243,8 @@ class PaneWindowInstance<T, A> implements OperatorInstance {
     this.#release()
   }
 
-  onWatermark(): boolean {
+  onWatermark(watermarkMs: number): boolean {
+    this.#toldMs = watermarkMs
     if (this.#holdsWatermarks) this.#handOnWatermark()
     return true
   }
@@ -347,13 +351,12 @@ class PaneWindowInstance<T, A> implements OperatorInstance {
       accumulator === undefined ? aggregator.create() : accumulator,
       value,
     )
-    if (window.newCount === 0 && this.#at.watermarkMs >= window.endMs - 1 + trigger.delayMs) {
-      window.isOnTimeOver = true
-    }
+    // those behind have been told that the window is over, and nothing is under way to them
+    if (window.newCount === 0 && window.endMs - 1 <= this.#toldNextMs()) window.isOnTimeOver = true
     window.newCount += 1
     const timestampMs =
       this.#options.timestamp === 'end' ? window.endMs - 1 : this.#context.time.timestampMs
-    if (timestampMs > this.#handedOnMs) {
+    if (timestampMs > this.#toldNextMs()) {
       window.heldMs = this.#laterOrEarlier(window.heldMs, timestampMs)
     }
     window.trigger = trigger.onRecord(window.trigger, value, this.#at)
@@ -376,14 +379,18 @@ class PaneWindowInstance<T, A> implements OperatorInstance {
       if (!trigger.isReady(window.trigger, this.#at)) return
       window.trigger = trigger.onFire(window.trigger, this.#at)
     }
-    const timing =
-      this.#at.watermarkMs < window.endMs - 1 ? 'early' : window.isOnTimeOver ? 'late' : 'on-time'
+    const timing = this.#timingOf(window)
     if (timing !== 'early') window.isOnTimeOver = true
     if (this.#isSent(window, timing, isLast)) this.#send(window, timing, isLast)
     if (this.#options.accumulation === 'discarding') window.accumulator = undefined
     window.newCount = 0
     window.heldMs = Infinity
     this.#mayRelease = true
+  }
+
+  #timingOf({ endMs, isOnTimeOver }: OpenWindow<A>): Pane['timing'] {
+    if (this.#at.watermarkMs < endMs - 1) return 'early'
+    return isOnTimeOver || this.#toldNextMs() >= endMs - 1 ? 'late' : 'on-time'
   }
 
   #isSent(window: OpenWindow<A>, timing: Pane['timing'], isLast: boolean): boolean {
@@ -491,12 +498,19 @@ class PaneWindowInstance<T, A> implements OperatorInstance {
 
   // ---- the watermark handed on
 
+  /** The watermark that those behind have been told. */
+  #toldNextMs(): number {
+    if (!this.#isEventTime) return -Infinity
+    return this.#holdsWatermarks ? this.#handedOnMs : this.#toldMs
+  }
+
   /** The lowest timestamp of what is to come of a window; Infinity if that may be anything. Above the watermark handed on. */
   #holdOf(window: OpenWindow<A>): number {
     let holdMs = window.heldMs
     if (!window.isOnTimeOver) {
       const { onTimePane, accumulation } = this.#options
-      if (onTimePane === 'always') holdMs = Math.min(holdMs, window.endMs - 1)
+      const isDueAtEnd = window.newCount > 0 && window.heldMs === Infinity
+      if (isDueAtEnd || onTimePane === 'always') holdMs = Math.min(holdMs, window.endMs - 1)
       if (accumulation === 'retracting') {
         for (const { timestampMs } of window.sent) holdMs = Math.min(holdMs, timestampMs)
       }
@@ -507,14 +521,13 @@ class PaneWindowInstance<T, A> implements OperatorInstance {
   #release(): void {
     if (!this.#holdsWatermarks || !this.#mayRelease) return
     this.#mayRelease = false
-    if (this.#handedOnMs < this.#context.watermarkMs()) this.#handOnWatermark()
+    if (this.#handedOnMs < this.#toldMs) this.#handOnWatermark()
   }
 
   /** Hands the watermark on as far as nothing holds it. */
   #handOnWatermark(): void {
-    const upToMs = this.#context.watermarkMs()
-    let free = upToMs
-    while (this.#holds.poll(upToMs)) {
+    let free = this.#toldMs
+    while (this.#holds.poll(this.#toldMs)) {
       const entryMs = this.#holds.timestampMs
       if (!this.#isHeldAt(entryMs)) continue
       this.#holds.add(entryMs)

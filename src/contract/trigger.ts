@@ -35,8 +35,6 @@ export interface Trigger<in T = unknown, in out S = any> {
   readonly functions: readonly UserFunction[]
   /** Whether, when the watermark passes the end, it fires if there is anything new. If not, what was in time may wait longer. */
   readonly firesAtEnd: boolean
-  /** How long after the end its firing at the end comes. */
-  readonly delayMs: number
   /** The state before the first record. */
   create(): S
   onRecord(state: S, value: T, at: TriggerTime): S

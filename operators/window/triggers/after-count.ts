@@ -29,7 +29,6 @@ function countTrigger(countMin: number): Trigger<unknown, State> {
     shape: 'count',
     functions: [],
     firesAtEnd: false,
-    delayMs: 0,
     create: () => ({ count: 0, isFinished: false }),
     // also when it has finished: merging with a window that has not may bring it back
     onRecord(state) {

@@ -26,7 +26,6 @@ function delayTrigger(lengthMs: number): Trigger<unknown, State> {
     shape: 'delay',
     functions: [],
     firesAtEnd: false,
-    delayMs: 0,
     create: () => ({ dueMs: Infinity, isFinished: false }),
     onRecord(state, _value, { nowMs }) {
       if (state.dueMs === Infinity) state.dueMs = nowMs + lengthMs

@@ -25,7 +25,6 @@ function recordTrigger<T>(f: (value: T) => boolean): Trigger<T, State> {
     shape: 'record',
     functions: [f],
     firesAtEnd: false,
-    delayMs: 0,
     create: () => ({ isSeen: false, isFinished: false }),
     onRecord(state, value) {
       if (!state.isSeen && f(value)) state.isSeen = true

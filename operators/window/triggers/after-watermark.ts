@@ -78,7 +78,6 @@ function watermarkTrigger<T>(
     shape: `watermark(${early?.shape ?? ''},${late?.shape ?? ''})`,
     functions: [...(early?.functions ?? []), ...(late?.functions ?? [])],
     firesAtEnd: delayMs === 0,
-    delayMs,
     create: () => ({ phase: 'new', early: early?.create(), late: late?.create() }),
     onRecord(state, value, at) {
       if (state.phase === 'new')

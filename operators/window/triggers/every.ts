@@ -39,7 +39,6 @@ function periodTrigger(periodMs: number, isAligned: boolean): Trigger<unknown, S
     shape: 'every',
     functions: [],
     firesAtEnd: false,
-    delayMs: 0,
     create: () => ({ dueMs: Infinity, hasNew: false }),
     onRecord(state, _value, { nowMs }) {
       if (state.dueMs === Infinity) {

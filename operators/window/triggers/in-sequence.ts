@@ -29,7 +29,6 @@ function sequenceTrigger<T>(triggers: readonly Trigger<T>[]): Trigger<T, State> 
     shape: `sequence(${triggers.map(({ shape }) => shape).join(',')})`,
     functions: triggers.flatMap(({ functions }) => functions),
     firesAtEnd: triggers.every(({ firesAtEnd }) => firesAtEnd),
-    delayMs: Math.max(...triggers.map(({ delayMs }) => delayMs)),
     create: () => ({ states: triggers.map((trigger) => trigger.create()) }),
     onRecord(state, value, at) {
       const { states } = state

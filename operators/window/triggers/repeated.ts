@@ -27,7 +27,6 @@ function repeatedTrigger<T>(inner: Trigger<T>, until: Trigger<T> | undefined): T
     shape: `repeated(${inner.shape}${until === undefined ? '' : `,${until.shape}`})`,
     functions: [...inner.functions, ...(until?.functions ?? [])],
     firesAtEnd: inner.firesAtEnd || until?.firesAtEnd === true,
-    delayMs: Math.max(inner.delayMs, until?.delayMs ?? 0),
     create: () => ({ inner: inner.create(), until: until?.create(), isFinished: false }),
     onRecord(state, value, at) {
       state.inner = inner.onRecord(state.inner, value, at)

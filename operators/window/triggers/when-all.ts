@@ -40,7 +40,6 @@ function jointTrigger<T>(
       kind === 'whenAny'
         ? triggers.some(({ firesAtEnd }) => firesAtEnd)
         : triggers.every(({ firesAtEnd }) => firesAtEnd),
-    delayMs: Math.max(...triggers.map(({ delayMs }) => delayMs)),
     create: () => ({ states: create(), isFinished: false }),
     onRecord(state, value, at) {
       const { states } = state
