@@ -2,12 +2,12 @@
  * Frames between threads, nanoseconds a record: batches of 512 auction events, of events nested in another object, and of partial
  * results.
  *
- *   node dist/bench/channel/frame-codec.bench.js
+ *   node dist/bench/channel/frame-codec.bench.js [ms=1000]
  */
-import { Bench } from 'tinybench'
 import { auctionEvent } from '../../examples/auction/events.ts'
 import { FrameDecoder, FrameEncoder, ShapeBook } from '../../src/channel/frame-codec.ts'
 import { BATCH_RECORDS_MAX, RecordBatch } from '../../src/core/record-batch.ts'
+import { newBench, report } from '../micro/tasks.ts'
 
 const BATCHES = 8
 
@@ -23,7 +23,7 @@ function batchesOf(make: (index: number) => unknown): RecordBatch[] {
   })
 }
 
-const bench = new Bench({ time: 1000 })
+const bench = newBench()
 const kinds: readonly (readonly [string, (index: number) => unknown])[] = [
   ['auction events', auctionEvent],
   ['nested events', (index) => ({ key: index, event: auctionEvent(index) })],
@@ -54,9 +54,4 @@ for (const [name, make] of kinds) {
         decoder.records(frame.buffer, 0, frame.length, into)
     })
 }
-await bench.run()
-for (const { name, result } of bench.tasks) {
-  const medianMs = 'latency' in result ? result.latency.p50 : NaN
-  const ns = (medianMs * 1e6) / (BATCHES * BATCH_RECORDS_MAX)
-  console.log(`${name.padEnd(32)} ${ns.toFixed(1).padStart(8)} ns a record`)
-}
+await report(bench, BATCHES * BATCH_RECORDS_MAX, 'a record')

@@ -2,11 +2,11 @@
  * How long records stand still while a checkpoint of keyed state in memory is taken, beside the stop of a full copy of the same state
  * in the same process. Prints one JSON object as its last line.
  *
- *   node dist/bench/checkpoint/pause.bench.js keys=1000000 rounds=20
+ *   node dist/bench/checkpoint/pause.bench.js keys=1000000 rounds=20 [calmEvery=1]
  *
  * `gapMs`: the longest time between two records of an operator with `keys` keys, all of which change all the time, from the
  * trigger of a checkpoint to its completion. `calmGapMs`: the same between checkpoints, for as long: what the source and the garbage
- * collector cause by themselves. `copyMs`: a Map with a copy of each value. Medians over the rounds.
+ * collector cause by themselves; measured in every `calmEvery`th round. `copyMs`: a Map with a copy of each value. Medians over the rounds.
  *
  * Times are those that the thread itself worked, so that what else runs on the machine does not count; `wallGapMs` and `wallCopyMs` are
  * those of the clock. Where the system does not tell a thread's time (no /proc), all are of the clock.
@@ -22,6 +22,7 @@ const options = new Map(
 )
 const keyCount = Number(options.get('keys') ?? 1_000_000)
 const roundCount = Number(options.get('rounds') ?? 20)
+const calmEvery = Number(options.get('calmEvery') ?? 1)
 const directory = mkdtempSync(join(tmpdir(), 'millrace-pause-'))
 
 /** Reading the thread's time takes some microseconds: it is looked at between so many records. */
@@ -64,6 +65,7 @@ try {
     await running.checkpoint()
     add(rounds.gap, longest)
     add(rounds.checkpoint, { wallMs: performance.now() - startedMs, threadMs: 0 })
+    if (round % calmEvery !== 0) continue
     reset()
     await sleep(performance.now() - startedMs)
     add(rounds.calm, longest)

@@ -23,6 +23,16 @@ export function peerOf(text: string): Engine {
   return { name, command: command.split(/\s+/) }
 }
 
+/** As a command line has them; undefined ones are left out, and true ones have no value. */
+export function optionsOf(
+  options: Readonly<Record<string, string | number | boolean | undefined>>,
+): string[] {
+  return Object.entries(options).flatMap(([name, value]) => {
+    if (value === undefined || value === false) return []
+    return value === true ? [`--${name}`] : [`--${name}`, String(value)]
+  })
+}
+
 /** Runs an engine; its last line that is a JSON object tells what came of it. */
 export function runEngine<T = Outcome>(
   engine: Engine,

@@ -11,7 +11,7 @@ import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { spreadOf } from '../comparison/contest.ts'
 import { curvesSvg } from '../comparison/curves.ts'
-import { peerOf, runEngine } from '../comparison/engine-run.ts'
+import { optionsOf, peerOf, runEngine } from '../comparison/engine-run.ts'
 import type { Engine } from '../comparison/engine-run.ts'
 import { machineNote, spreadText, tableOf, writePage } from '../comparison/page.ts'
 import { inTurn } from '../comparison/turns.ts'
@@ -44,8 +44,15 @@ const own: Engine = {
 }
 const engines = [own, ...values.peer.map(peerOf)]
 const rates = values.rates.split(',').map(Number)
-const shared = ['seconds', 'warm-up', 'parallelism', 'window-ms', 'keys', 'checkpoint-ms'] as const
-const options = shared.flatMap((name) => [`--${name}`, values[name]])
+const { seconds, parallelism, keys } = values
+const options = optionsOf({
+  seconds,
+  'warm-up': values['warm-up'],
+  parallelism,
+  'window-ms': values['window-ms'],
+  keys,
+  'checkpoint-ms': values['checkpoint-ms'],
+})
 
 const lines = new Map<number, ReadonlyMap<string, readonly LatencyLine[]>>()
 for (const rate of rates) {

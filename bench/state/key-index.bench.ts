@@ -2,15 +2,14 @@
  * Looking keys up, nanoseconds a key: the engine's index with integer keys, with and without warming a batch before, with other
  * keys, and JavaScript's Map.
  *
- *   node dist/bench/state/key-index.bench.js [keys=1000000]
+ *   node dist/bench/state/key-index.bench.js [keys=1000000] [ms=1000]
  */
-import { Bench } from 'tinybench'
 import { fmix32, hashKey } from '../../src/core/key-hash.ts'
 import { KeyIndex } from '../../src/core/key-index.ts'
 import type { AnyKey } from '../../src/core/key.ts'
+import { newBench, options, report } from '../micro/tasks.ts'
 
-const [, keysText = '1000000'] = (process.argv[2] ?? '').split('=')
-const keyCount = Number(keysText)
+const keyCount = Number(options.get('keys') ?? 1_000_000)
 const BATCH_RECORDS = 512
 const BATCHES = 1024
 
@@ -53,7 +52,7 @@ const texts = tableOf((n) => `key-${n}`)
 const map = new Map(ints.keys.map((key) => [key, 0]))
 for (let n = 0; n < keyCount; n++) map.set(n * 7, n)
 
-const bench = new Bench({ time: 1500 })
+const bench = newBench()
 bench
   .add('index/update int keys', () => lookUp(ints, false))
   .add('index/update int keys, warmed', () => lookUp(ints, true))
@@ -62,10 +61,5 @@ bench
   .add('map/update int keys', () => {
     for (const key of ints.keys) map.set(key, ((map.get(key) as number) + 1) | 0)
   })
-await bench.run()
-for (const { name, result } of bench.tasks) {
-  const medianMs = 'latency' in result ? result.latency.p50 : NaN
-  const ns = (medianMs * 1e6) / (BATCHES * BATCH_RECORDS)
-  console.log(`${name.padEnd(40)} ${ns.toFixed(1).padStart(8)} ns a key, ${keyCount} keys`)
-}
+await report(bench, BATCHES * BATCH_RECORDS, `a key of ${keyCount}`)
 if (sum < 0) console.log(sum)
