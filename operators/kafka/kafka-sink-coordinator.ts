@@ -2,9 +2,12 @@
  * The exactly-once sink as a whole (docs/protocol.md 5): what became of a checkpoint's output, and the end of everything former runs began.
  *
  * `examine` tells of each unconfirmed epoch
- *  1. `open` where its transaction is, by the broker's word; or where its records are in the checkpoint;
+ *  1. `open` where its transaction is, by the broker's word; or where its records are in the checkpoint; `committed` where the broker has
+ *     decided so and is about to make it visible;
  *  2. else what its marker says: done (as new or newer) is `committed`, older is `lost`, absent is `unknown`. A marker is written when
  *     a subtask is first registered, so an absent one was deleted or has expired.
+ *  Brokers before Kafka 3.0 give no word: there the marker is asked first, and what it does not call done is `open` until its end was tried.
+ * `abandon` takes the ids of the epochs, which ends what is open, and then tells the same.
  * `settle`
  *  1. commits the epochs, of each former subtask in their order: ends the transaction by its saved identity, or writes the records
  *     under the id of the subtask that kept them;
@@ -70,7 +73,7 @@ export interface KafkaSinkCoordinatorOptions {
 export class KafkaSinkCoordinator implements SinkCoordinator {
   readonly #context: SinkCoordinatorContext & Timed
   readonly #options: KafkaSinkCoordinatorOptions
-  /** Identities of transactions that turned out to be ended, for brokers that do not tell. */
+  /** Identities of transactions that are ended for sure, for brokers that do not tell. */
   readonly #ended = new Set<string>()
   #opened: TransactionalClient | undefined
 
@@ -86,6 +89,18 @@ export class KafkaSinkCoordinator implements SinkCoordinator {
       const state = await this.#stateOf(epoch)
       return { subtaskIndex, checkpointId, state, detail: placeOf(epoch) }
     })
+  }
+
+  async abandon(epochs: readonly RestoredEpoch[]): Promise<readonly EpochOutcome[]> {
+    const own: KafkaEpoch[] = []
+    for (const { data } of epochs) {
+      const epoch = toKafkaEpoch(data)
+      if (await this.#context.ledger.owns(epoch.lineage)) own.push(epoch)
+    }
+    await this.#take(own.map(idOf))
+    for (const epoch of own)
+      if (epoch.kind === 'resumed') this.#ended.add(nameOf(epoch.transaction))
+    return this.examine(epochs)
   }
 
   async settle(epochs: readonly RestoredEpoch[], lineage: string): Promise<void> {
@@ -116,21 +131,29 @@ export class KafkaSinkCoordinator implements SinkCoordinator {
 
   async #stateOf(epoch: KafkaEpoch): Promise<EpochOutcome['state']> {
     const isOwn = await this.#context.ledger.owns(epoch.lineage)
-    if (isOwn && epoch.kind === 'resumed' && (await this.#isOpen(epoch.transaction))) return 'open'
+    const fate = isOwn && epoch.kind === 'resumed' ? await this.#fateOf(epoch.transaction) : 'ended'
+    if (fate === 'open' || fate === 'committed') return fate
     const marker = await this.#markerOf(epoch)
     if (marker !== undefined && marker >= epoch.checkpointId) return 'committed'
     if (!isOwn) throw this.#ofOtherJob(epoch)
+    if (fate === 'unsaid') return 'open'
     if (marker === undefined) return 'unknown'
     return epoch.kind === 'stored' ? 'open' : 'lost'
   }
 
-  async #isOpen(transaction: TransactionIdentity): Promise<boolean> {
+  /** `'ended'`: the marker tells how. */
+  async #fateOf(
+    transaction: TransactionIdentity,
+  ): Promise<'open' | 'committed' | 'ended' | 'unsaid'> {
     const state = await retrying(this.#context, () =>
       this.#client.describeTransaction(transaction.transactionalId),
     )
-    if (state === 'unsaid') return !this.#ended.has(nameOf(transaction))
-    const isSame = state?.producerId === transaction.producerId && state.epoch === transaction.epoch
-    return isSame && (state.name === 'Ongoing' || state.name === 'PrepareCommit')
+    if (state === 'unsaid') return this.#ended.has(nameOf(transaction)) ? 'ended' : 'unsaid'
+    if (state?.producerId !== transaction.producerId) return 'ended'
+    // under transaction.version 2 the epoch is raised with the decision
+    const raisedBy = state.epoch - transaction.epoch
+    if (state.name === 'PrepareCommit' && (raisedBy === 0 || raisedBy === 1)) return 'committed'
+    return state.name === 'Ongoing' && raisedBy === 0 ? 'open' : 'ended'
   }
 
   /**
@@ -166,9 +189,10 @@ export class KafkaSinkCoordinator implements SinkCoordinator {
 
   async #resume(epoch: ResumedEpoch): Promise<void> {
     const { transaction, checkpointId } = epoch
-    if (!(await this.#isOpen(transaction)) && (await this.#isCommitted(epoch))) return
+    if ((await this.#fateOf(transaction)) === 'ended' && (await this.#isCommitted(epoch))) return
     try {
       await retrying(this.#context, () => this.#client.endTransaction(transaction, 'commit'))
+      this.#ended.add(nameOf(transaction))
       this.#context.logger.info(`Output of checkpoint ${checkpointId} was committed by a restart`, {
         operatorUid: this.#context.operatorUid,
         transactionalId: transaction.transactionalId,
@@ -213,12 +237,17 @@ export class KafkaSinkCoordinator implements SinkCoordinator {
     const registered = entries.filter((entry) => entry.kind === 'ids')
     const living = registered.filter((ids) => !fenced.has(ids.lineage))
     const names = new Set(living.flatMap((ids) => transactionalIdsOf(ids, this.#context)))
-    await inParallel([...names], (id) =>
-      retrying(this.#context, () => this.#client.initTransactions(id, fenceTimeoutMs)),
-    )
+    await this.#take([...names])
     for (const former of new Set(living.map((ids) => ids.lineage))) {
       if (former !== lineage) await this.#context.ledger.add({ kind: 'fenced', lineage: former })
     }
+  }
+
+  /** What these ids have open is aborted, and former runs can do nothing any more by them. */
+  async #take(ids: readonly string[]): Promise<void> {
+    await inParallel([...new Set(ids)], (id) =>
+      retrying(this.#context, () => this.#client.initTransactions(id, fenceTimeoutMs)),
+    )
   }
 
   async #register(
@@ -276,6 +305,11 @@ function transactionalIdsOf(ids: Ids, { operatorUid }: SinkCoordinatorContext): 
     }
   }
   return names
+}
+
+/** The id by which an epoch becomes visible. */
+function idOf(epoch: KafkaEpoch): string {
+  return epoch.kind === 'stored' ? epoch.transactionalId : epoch.transaction.transactionalId
 }
 
 function nameOf({ transactionalId, producerId, epoch }: TransactionIdentity): string {

@@ -21,7 +21,7 @@ import type {
   SinkContext,
   SinkWriter,
 } from '../../src/contract/sink.ts'
-import { assert, EngineError } from '../../src/core/errors.ts'
+import { assert, EngineError, toEngineError } from '../../src/core/errors.ts'
 import { EpochTransaction } from './epoch-transaction.ts'
 import type { WrittenRange } from './epoch-transaction.ts'
 import type { MarkerPlace, TransactionalClient } from './kafka-client.ts'
@@ -155,7 +155,8 @@ class ResumedWriter<T> implements SinkWriter {
       )
       ranges.push(...transaction.ranges)
     })
-    durable.catch(() => undefined) // told by whoever fails, and to whoever waits for the checkpoint
+    // no epoch after it can be durable either
+    durable.catch((cause: unknown) => this.#records.fail(toEngineError(cause)))
     this.#durable = durable
     return { committable, durable }
   }

@@ -111,12 +111,18 @@ export interface PreparedEpoch {
  * A sink as a whole, on the coordinator's thread. Called at each start and restart of its subtasks, while none of them lives:
  *  1. `examine`, with the unconfirmed epochs of the checkpoint that is about to be restored. It changes nothing. If epochs are lost, the
  *     engine may choose an earlier checkpoint and ask again.
- *  2. `settle`, once the checkpoint is chosen. When it returns, all its epochs are visible, and nothing else that former runs have
+ *  2. `abandon`, with the same epochs, where an earlier checkpoint is about to be chosen since some are lost.
+ *  3. `settle`, once the checkpoint is chosen. When it returns, all its epochs are visible, and nothing else that former runs have
  *     begun is ever going to be.
- * Both may reject; a retryable error is tried again as the job's restart strategy says.
+ * All may reject; a retryable error is tried again as the job's restart strategy says.
  */
 export interface SinkCoordinator {
   examine(epochs: readonly RestoredEpoch[]): Promise<readonly EpochOutcome[]>
+  /**
+   * Sees to it that none of these epochs becomes visible any more by what former runs have under way, and tells what became of them.
+   * Those that are committed by then keep the engine from going back. Left out: what `examine` has called open stays so.
+   */
+  abandon?(epochs: readonly RestoredEpoch[]): Promise<readonly EpochOutcome[]>
   settle(epochs: readonly RestoredEpoch[], lineage: string): Promise<void>
   close?(): Promise<void>
 }

@@ -41,6 +41,14 @@ export interface RecoveryOptions {
   readonly onGivenUp: (checkpointId: number) => void
 }
 
+interface LostOutputParts {
+  readonly from: RestoreFrom
+  readonly outcomes: readonly SinkOutcome[]
+  /** Checkpoints after this one that were given up. */
+  readonly later: readonly Manifest[]
+  readonly regions: ReadonlySet<number>
+}
+
 export class Recovery {
   readonly #options: RecoveryOptions
   #lineage = ''
@@ -69,7 +77,8 @@ export class Recovery {
       const plan = await this.#chooseRestore(from)
       if (claim && plan !== undefined) await store.takeLineage(plan.manifest.lineage)
       const outcomes = await this.#options.sinks.examine(plan?.manifest, later)
-      const lost = plan === undefined ? [] : await this.#lostOutput(plan, from, outcomes, regions)
+      const lost =
+        plan === undefined ? [] : await this.#lostOutput(plan, { from, outcomes, later, regions })
       if (lost === undefined) {
         if (plan !== undefined) later.push(plan.manifest)
         continue
@@ -112,17 +121,22 @@ export class Recovery {
 
   /** What of the output is given up; undefined where another checkpoint has to be chosen. Throws what the user has to decide. */
   async #lostOutput(
-    { manifest: { checkpointId } }: RestorePlan,
-    from: RestoreFrom,
-    outcomes: readonly SinkOutcome[],
-    regions: ReadonlySet<number>,
+    { manifest }: RestorePlan,
+    { from, outcomes, later, regions }: LostOutputParts,
   ): Promise<readonly SinkOutcome[] | undefined> {
+    const { checkpointId } = manifest
     const { store, logger, onPartialCommit = 'fail' } = this.#options
     // regions that run on are ahead of an earlier checkpoint
     const canGoBack = from.kind === 'latest' && regions.size === this.#options.plan.regionCount
     const ids = canGoBack ? await store.list() : []
     const formerId = ids.filter((id) => id < checkpointId).at(-1)
-    const decision = decideLostOutput({ checkpointId, formerId, outcomes, onPartialCommit })
+    const facts = { checkpointId, formerId, onPartialCommit }
+    let decision = decideLostOutput({ ...facts, outcomes })
+    if (decision.kind === 'go-back') {
+      // what is open might be committed by a request that a former run has sent, as long as nobody has ended it
+      const final = await this.#options.sinks.abandon(manifest, later)
+      decision = decideLostOutput({ ...facts, outcomes: final })
+    }
     switch (decision.kind) {
       case 'restore':
         return decision.lost

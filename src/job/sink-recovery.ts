@@ -3,7 +3,7 @@
  * of their subtasks lives.
  *
  * Invariants
- *  - `settle` comes after every `examine`, and before any subtask of these sinks is deployed.
+ *  - `settle` comes after every `examine` and `abandon`, and before any subtask of these sinks is deployed.
  *  - Nothing is committed by an owner that was superseded: the store is asked before.
  */
 import { decodeItems } from '../checkpoint/manifest.ts'
@@ -11,7 +11,7 @@ import type { Manifest } from '../checkpoint/manifest.ts'
 import type { CheckpointStore } from '../checkpoint/checkpoint-store.ts'
 import { reportOf } from '../checkpoint/lost-output.ts'
 import type { SinkOutcome } from '../checkpoint/lost-output.ts'
-import type { Committable, RestoredEpoch, SinkCoordinator } from '../contract/sink.ts'
+import type { Committable, EpochOutcome, RestoredEpoch, SinkCoordinator } from '../contract/sink.ts'
 import { toEngineError } from '../core/errors.ts'
 import type { Logger } from '../core/log.ts'
 import type { Clock } from '../core/time.ts'
@@ -70,13 +70,29 @@ export class SinkRecovery {
    * What became of the output of every sink that the checkpoint covers and that was not confirmed. `later`: checkpoints after it that
    * were given up.
    */
-  async examine(
+  examine(manifest: Manifest | undefined, later: readonly Manifest[]): Promise<SinkOutcome[]> {
+    return this.#outcomes(manifest, later, (coordinator, epochs) => coordinator.examine(epochs))
+  }
+
+  /** The same, once nothing of it can become visible any more. */
+  async abandon(manifest: Manifest, later: readonly Manifest[]): Promise<SinkOutcome[]> {
+    await this.#options.store.checkOwner()
+    return this.#outcomes(manifest, later, (coordinator, epochs) =>
+      coordinator.abandon === undefined ? coordinator.examine(epochs) : coordinator.abandon(epochs),
+    )
+  }
+
+  async #outcomes(
     manifest: Manifest | undefined,
     later: readonly Manifest[],
+    ask: (
+      coordinator: SinkCoordinator,
+      epochs: readonly RestoredEpoch[],
+    ) => Promise<readonly EpochOutcome[]>,
   ): Promise<SinkOutcome[]> {
     const all = await Promise.all(
       this.#sinks.map(async ({ uid, coordinator }) => {
-        const outcomes = await this.#of(uid, coordinator.examine(epochsOf(manifest, uid, later)))
+        const outcomes = await this.#of(uid, ask(coordinator, epochsOf(manifest, uid, later)))
         return outcomes.map((outcome) => ({ operatorUid: uid, ...outcome }))
       }),
     )

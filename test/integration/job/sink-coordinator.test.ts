@@ -17,6 +17,8 @@ class CoordinatedSink {
   readonly lineages: string[] = []
   readonly owned: boolean[] = []
   stateOf: (checkpointId: number) => EpochOutcome['state'] = () => 'open'
+  /** What becomes of epochs that are abandoned. Default: the same. */
+  stateOfAbandoned: ((checkpointId: number) => EpochOutcome['state']) | undefined
   commitsFail = false
 
   get sink(): Sink<number> {
@@ -24,6 +26,11 @@ class CoordinatedSink {
       type: 'coordinated',
       coordinator: ({ ledger }) => ({
         examine: async (epochs) => epochs.map((epoch) => this.#examine(epoch)),
+        abandon: async (epochs) => {
+          this.stateOf = this.stateOfAbandoned ?? this.stateOf
+          this.calls.push('abandon')
+          return epochs.map((epoch) => this.#examine(epoch))
+        },
         settle: (epochs, lineage) => this.#settle(epochs, lineage, ledger),
         close: async () => void this.calls.push('closed'),
       }),
@@ -132,8 +139,21 @@ test('lost output that nobody has seen sends the job back to the checkpoint befo
   await run(sink, directory).finished
 
   // the second names nothing of the first, so that was confirmed
-  assert.deepEqual(sink.calls.slice(0, 2), ['examine 2', 'settle '])
+  assert.deepEqual(sink.calls.slice(0, 4), ['examine 2', 'abandon', 'examine 2', 'settle '])
   assert.equal(new Set(sink.lineages).size, 2)
+})
+
+test('lost output is not written again where the rest turns out to be committed in the end', async (t) => {
+  const directory = await directoryOf(t)
+  const sink = new CoordinatedSink()
+  await run(sink, directory).finished
+  await unconfirmed(sink, directory)
+  sink.stateOf = () => 'lost'
+  sink.stateOfAbandoned = () => 'committed'
+
+  await run(sink, directory).finished
+
+  assert.deepEqual(sink.calls, ['examine 2', 'abandon', 'examine 2', 'settle 2', 'closed'])
 })
 
 test('a copied directory begins a new line; one that is claimed goes on', async (t) => {

@@ -42,7 +42,8 @@ export interface FakeTransaction {
   readonly transactionalId: string
   readonly producerId: bigint
   readonly epoch: number
-  state: 'Empty' | 'Ongoing' | 'CompleteCommit' | 'CompleteAbort'
+  /** `PrepareCommit`: it is decided, and nobody sees it yet. */
+  state: 'Empty' | 'Ongoing' | 'PrepareCommit' | 'CompleteCommit' | 'CompleteAbort'
   readonly partitions: Set<string>
   readonly markers: { readonly place: MarkerPlace; readonly marker: Marker }[]
 }
@@ -101,6 +102,8 @@ export class FakeKafkaClient implements TransactionalClient {
   readonly markers: Map<string, Marker> = new Map()
   /** Whether the end of a transaction changes its epoch. */
   bumpsEpoch = true
+  /** Whether it is told what became of a transaction. */
+  describes = true
   readonly committed: Map<string, number> = new Map()
   /** Offsets that `timestampMs` stands for, by partition id. */
   readonly atTime: Map<string, number> = new Map()
@@ -268,11 +271,19 @@ export class FakeKafkaClient implements TransactionalClient {
     return { producerId: last.producerId, epoch: last.epoch + 1 }
   }
 
-  async describeTransaction(transactionalId: string): Promise<TransactionState | undefined> {
+  async describeTransaction(
+    transactionalId: string,
+  ): Promise<TransactionState | 'unsaid' | undefined> {
     await this.#called(`describe ${transactionalId}`)
+    if (!this.describes) return 'unsaid'
     const last = this.transactions.get(transactionalId)
     if (last === undefined) return undefined
-    return { name: last.state, producerId: last.producerId, epoch: last.epoch }
+    const isRaised = this.bumpsEpoch && last.state === 'PrepareCommit'
+    return {
+      name: last.state,
+      producerId: last.producerId,
+      epoch: last.epoch + (isRaised ? 1 : 0),
+    }
   }
 
   async marker({ group }: MarkerPlace): Promise<Marker | undefined> {

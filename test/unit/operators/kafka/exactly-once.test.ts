@@ -266,6 +266,71 @@ describe('resumed', () => {
     await assert.rejects(run.open('line', [first]), { code: 'KAFKA_TRANSACTION_LOST' })
   })
 
+  for (const bumpsEpoch of [true, false]) {
+    test(`what the broker has decided to commit is committed, before anybody sees it (${bumpsEpoch ? 2 : 0})`, async () => {
+      const run = new Run('resumed', bumpsEpoch)
+      const writer = await run.open()
+      const first = await epochOf(writer, 1, ['a'])
+      const transaction = run.cluster.transactions.get('job-out-line-0-0')
+      assert.ok(transaction !== undefined)
+
+      transaction.state = 'PrepareCommit'
+
+      assert.deepEqual(await run.states([first]), ['committed'])
+    })
+  }
+
+  test('brokers that do not tell: what this run has committed is committed when it is asked for again', async () => {
+    const run = new Run('resumed', false)
+    run.cluster.describes = false
+    const writer = await run.open()
+    const first = await epochOf(writer, 1, ['a'])
+    const second = await epochOf(writer, 2, ['b'])
+    await commit(writer, first)
+    run.cluster.timeOut('job-out-line-0-1')
+    const coordinator = run.coordinator()
+
+    await assert.rejects(coordinator.settle([second], 'line'), { code: 'KAFKA_TRANSACTION_LOST' })
+    const outcomes = await coordinator.examine([first, second])
+
+    assert.deepEqual(
+      outcomes.map(({ state }) => state),
+      ['committed', 'lost'],
+    )
+  })
+
+  for (const describes of [true, false]) {
+    test(`what is abandoned is never committed afterwards; what is committed stays so${describes ? '' : ', for brokers that do not tell too'}`, async () => {
+      const run = new Run('resumed', false)
+      run.cluster.describes = describes
+      const writer = await run.open()
+      const first = await epochOf(writer, 1, ['a'])
+      const second = await epochOf(writer, 2, ['b'])
+      await commit(writer, first)
+
+      const outcomes = await run.coordinator().abandon([first, second])
+      await assert.rejects(commit(writer, second), { code: 'KAFKA_TRANSACTION_LOST' })
+
+      assert.deepEqual(
+        outcomes.map(({ state }) => state),
+        ['committed', 'lost'],
+      )
+      assert.deepEqual(run.values, ['a'])
+    })
+  }
+
+  test('a transaction that is found to be lost at the barrier fails the subtask', async () => {
+    const run = new Run('resumed', true)
+    const writer = await run.open()
+    writer.write('a', 0)
+    await new Promise((resolve) => setTimeout(resolve, 20))
+    run.cluster.timeOut('job-out-line-0-0')
+
+    await assert.rejects(epochOf(writer, 1, []), { code: 'KAFKA_TRANSACTION_LOST' })
+
+    assert.equal(run.failures.length, 1)
+  })
+
   test('an epoch without records has nothing to commit, but for the first: its marker is refreshed', async () => {
     const run = new Run('resumed', true)
     const writer = await run.open()
