@@ -1,0 +1,22 @@
+/** The refusals that the model gives, by Kafka's names. */
+export const code = {
+  none: 0,
+  offsetOutOfRange: 1,
+  unknownTopicOrPartition: 3,
+  notLeader: 6,
+  coordinatorLoading: 14,
+  coordinatorNotAvailable: 15,
+  notCoordinator: 16,
+  notEnoughReplicas: 19,
+  notEnoughReplicasAfterAppend: 20,
+  outOfOrderSequence: 45,
+  invalidProducerEpoch: 47,
+  invalidTransactionState: 48,
+  invalidProducerIdMapping: 49,
+  invalidTransactionTimeout: 50,
+  concurrentTransactions: 51,
+  operationNotAttempted: 55,
+  unstableOffset: 88,
+  producerFenced: 90,
+  transactionalIdNotFound: 105,
+} as const
