@@ -14,6 +14,9 @@ export const FAULTS = [
   'commit error',
 ] as const
 
+/** What befalls brokers and transactions, beside all else. */
+const FAULTS_OF_KAFKA = ['broker lost', 'coordinators move', 'transactions time out'] as const
+
 /** They need no occasion. */
 const AT_ONCE: readonly Fault[] = [
   'process crash',
@@ -23,7 +26,10 @@ const AT_ONCE: readonly Fault[] = [
   'frozen slot',
 ]
 
-export type Fault = (typeof FAULTS)[number]
+export type Fault = (typeof FAULTS)[number] | (typeof FAULTS_OF_KAFKA)[number]
+
+/** Those of a job that writes to Kafka. */
+export const KAFKA_FAULTS: readonly Fault[] = [...FAULTS, ...FAULTS_OF_KAFKA]
 
 /** What the job was doing when a fault hit it. */
 export const PHASES = [
@@ -48,8 +54,29 @@ interface PlannedFault {
   readonly waitSteps: number
 }
 
-/** Steps after which the next fault no longer waits for its phase. */
-const PATIENCE_STEPS = 2500
+export interface FaultPlanOptions {
+  readonly faults: readonly Fault[]
+  readonly countMax: number
+  /** Between two faults. */
+  readonly waitStepsMax: number
+  /** Steps after which the next fault no longer waits for its phase. */
+  readonly patienceSteps: number
+}
+
+const usualFaults: FaultPlanOptions = {
+  faults: FAULTS,
+  countMax: 4,
+  waitStepsMax: 1500,
+  patienceSteps: 2500,
+}
+
+/** More of them, closer together. */
+export const kafkaFaults: FaultPlanOptions = {
+  faults: KAFKA_FAULTS,
+  countMax: 8,
+  waitStepsMax: 500,
+  patienceSteps: 1200,
+}
 
 /**
  * Which faults strike when. Drawn beforehand, so that the short phases get as many as the long ones; a phase that does not come
@@ -57,19 +84,32 @@ const PATIENCE_STEPS = 2500
  */
 export class FaultPlan {
   readonly #random: Random
+  readonly #faults: readonly Fault[]
+  readonly #patienceSteps: number
   readonly #planned: PlannedFault[]
   #sinceSteps = 0
 
-  constructor(random: Random) {
+  constructor(
+    random: Random,
+    { faults, countMax, waitStepsMax, patienceSteps }: FaultPlanOptions = usualFaults,
+  ) {
     this.#random = random
-    this.#planned = Array.from({ length: random.between(1, 4) }, (_, index) => {
+    this.#faults = faults
+    this.#patienceSteps = patienceSteps
+    this.#planned = Array.from({ length: random.between(1, countMax) }, (_, index) => {
       // the first start restores nothing; a later one is best hit while it does
       const hitsRestore = index > 0 && random.chance(0.35)
       const phase = hitsRestore ? 'restoring' : random.pick(PHASES.slice(1))
+      const fault = random.pick(faults)
+      if (fault === 'transactions time out') {
+        // what is open then counts only between the barrier and its commit
+        const when = random.pick(['publishing', 'committing', 'committing', phase] as const)
+        return { fault, phase: when, waitSteps: random.below(waitStepsMax) }
+      }
       return {
-        fault: random.pick(FAULTS),
+        fault,
         phase,
-        waitSteps: phase === 'restoring' || phase === 'ending' ? 0 : random.below(1500),
+        waitSteps: phase === 'restoring' || phase === 'ending' ? 0 : random.below(waitStepsMax),
       }
     })
   }
@@ -108,7 +148,8 @@ export class FaultPlan {
     if (checkpoints === 0) return random.chance(0.0005) ? planned.fault : undefined
     const waited = steps - this.#sinceSteps
     if (waited < planned.waitSteps) return undefined
-    if (phase !== planned.phase && waited < planned.waitSteps + PATIENCE_STEPS) return undefined
+    if (phase !== planned.phase && waited < planned.waitSteps + this.#patienceSteps)
+      return undefined
     const chance = phase === 'running' ? 0.01 : phase === 'ending' ? 0.2 : 0.05
     return random.chance(chance) ? planned.fault : undefined
   }
@@ -123,7 +164,7 @@ export class FaultPlan {
   replace(): void {
     const [planned] = this.#planned
     if (planned !== undefined) {
-      this.#planned[0] = { ...planned, fault: this.#random.pick(FAULTS) }
+      this.#planned[0] = { ...planned, fault: this.#random.pick(this.#faults) }
     }
   }
 }
@@ -143,12 +184,16 @@ export class FaultTable {
     return this.#counts.get(`${fault}/${phase}`) ?? 0
   }
 
-  toString(): string {
+  total(fault: Fault): number {
+    return PHASES.reduce((sum, phase) => sum + this.count(fault, phase), 0)
+  }
+
+  toString(faults: readonly Fault[] = FAULTS): string {
     const row = (cells: readonly string[]): string =>
       cells.map((cell, index) => (index === 0 ? cell.padEnd(20) : cell.padStart(14))).join('')
     return [
       row(['fault', ...PHASES]),
-      ...FAULTS.map((fault) =>
+      ...faults.map((fault) =>
         row([fault, ...PHASES.map((phase) => String(this.count(fault, phase)))]),
       ),
     ].join('\n')

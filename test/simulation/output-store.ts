@@ -6,15 +6,16 @@
  */
 import type { OutputRow } from './workload.ts'
 
-interface Epoch {
+/** Rows that became visible at once. */
+export interface VisibleEpoch {
   readonly checkpointId: number
   readonly rows: readonly OutputRow[]
 }
 
-export class OutputStore {
+export class OutputStore<E extends VisibleEpoch = VisibleEpoch> {
   readonly #expected: ReadonlyMap<OutputRow, number>
   readonly #exactlyOnce: boolean
-  readonly #epochs = new Map<string, Epoch>()
+  readonly #epochs = new Map<string, E>()
   readonly #counts = new Map<OutputRow, number>()
   rowCount = 0
   /** The first thing that was wrong. */
@@ -25,17 +26,17 @@ export class OutputStore {
     this.#exactlyOnce = options.exactlyOnce
   }
 
-  apply(name: string, epoch: Epoch): void {
+  apply(name: string, epoch: E): void {
     if (this.#epochs.has(name)) return
     this.#epochs.set(name, epoch)
     this.rowCount += epoch.rows.length
     for (const row of epoch.rows) this.#add(row)
   }
 
-  /** Forgets the epochs of this checkpoint and of later ones. */
-  rewind(checkpointId: number): void {
+  /** Forgets epochs: their rows may come again. */
+  forget(isForgotten: (epoch: E) => boolean): void {
     for (const [name, epoch] of this.#epochs) {
-      if (epoch.checkpointId < checkpointId) continue
+      if (!isForgotten(epoch)) continue
       this.#epochs.delete(name)
       this.rowCount -= epoch.rows.length
       for (const row of epoch.rows) this.#counts.set(row, (this.#counts.get(row) ?? 0) - 1)

@@ -2,7 +2,8 @@
  * One simulated run: a job brought up, fed, hit by faults, restored, ended; and what came out compared with the reference.
  *
  * The output goes to a store outside of the machine that takes whole epochs by name, each once: what a transactional sink writes to.
- * At every moment it must hold nothing twice and nothing wrong; in the end, everything.
+ * At every moment it must hold nothing twice and nothing wrong; in the end, everything. Or it goes to Kafka, through the engine's own
+ * exactly-once sink, and what readers of committed records see must be so.
  */
 import { Doorbell } from '../../src/channel/doorbell.ts'
 import {
@@ -17,6 +18,7 @@ import { silentLogger } from '../../src/core/log.ts'
 import { JobCoordinator } from '../../src/job/job-coordinator.ts'
 import type { RestoreFrom } from '../../src/job/recovery.ts'
 import { planExecution } from '../../src/plan/execution-plan.ts'
+import type { ExecutionPlan } from '../../src/plan/execution-plan.ts'
 import type { StateBackend } from '../../src/contract/state-backend.ts'
 import type { StoreBounds } from '../../state-backends/leveldb/level-store.ts'
 import { levelBackend } from '../../state-backends/leveldb/level-backend.ts'
@@ -25,14 +27,15 @@ import type { Sink } from 'millrace'
 import type { Subtask } from '../../src/runtime/subtask.ts'
 import type { FileSystem } from '../../src/checkpoint/storage/file-system.ts'
 import { BoundsWatch, OpenResources } from './bounds-watch.ts'
-import { FaultPlan } from './faults.ts'
+import { FaultPlan, kafkaFaults } from './faults.ts'
 import type { Fault, Phase, StruckFault } from './faults.ts'
+import { KafkaOutput } from './kafka-output.ts'
 import { OutputStore } from './output-store.ts'
 import { SimulatedSlot } from './simulated-slot.ts'
 import { simulatedTableDisk } from './simulated-tables.ts'
 import { World } from './world.ts'
 import type { Owner } from './world.ts'
-import { makeJob, makeWorkload, reference } from './workload.ts'
+import { makeJob, makeWorkload, reference, smallSize } from './workload.ts'
 import type { OutputRow, Workload } from './workload.ts'
 
 const ROOT = '/checkpoints'
@@ -52,10 +55,14 @@ export interface SimulationResult {
   readonly traceHash: number
   /** What was wrong; undefined if all was right. */
   readonly failure: string | undefined
+  /** It has asked the user what to do about output that is lost in part. */
+  readonly isStopped: boolean
   readonly trace: readonly string[]
 }
 
 export interface SimulationOptions {
+  /** Where the output goes. Default: a store that takes whole epochs. */
+  readonly sink?: 'store' | 'kafka'
   readonly isTraced?: boolean
 }
 
@@ -65,6 +72,7 @@ type Inflicted = 'struck' | 'armed' | 'later' | 'impossible'
 interface Savepoint {
   readonly path: string
   readonly checkpointId: number
+  readonly lineage: string
 }
 
 /** A process of the job: a coordinator, its slots, and its view of the world. */
@@ -98,6 +106,7 @@ class Simulation {
   readonly #plan: FaultPlan
   readonly #watch = new BoundsWatch()
   readonly #store: OutputStore
+  readonly #kafka: KafkaOutput | undefined
   #process: SimulatedProcess
   /** Processes that were frozen while another took over. */
   readonly #zombies: SimulatedProcess[] = []
@@ -119,15 +128,32 @@ class Simulation {
   /** The checkpoint directory, and the savepoint that was restored into it. */
   #root = ROOT
   #origin: string | undefined
+  /** Whether the savepoint went to a directory of its own, as the only one that goes on with it. */
+  #claims = false
   #forks = 0
+  /** The newest checkpoint id when the job went back to a savepoint. */
+  #forkedAtId = 0
+  /** The job has asked the user what to do about output that is lost in part. */
+  #isStopped = false
 
   constructor(seed: number, options: SimulationOptions) {
     this.#world = new World(seed, options)
-    this.#workload = makeWorkload(this.#world.random)
+    this.#workload = makeWorkload(
+      this.#world.random,
+      options.sink === 'kafka' ? smallSize : undefined,
+    )
     const { exactlyOnce } = this.#workload
     this.#exactlyOnce = exactlyOnce
-    this.#store = new OutputStore(reference(this.#workload), { exactlyOnce })
-    this.#plan = new FaultPlan(this.#world.random)
+    const expected = reference(this.#workload)
+    if (options.sink === 'kafka') {
+      this.#kafka = new KafkaOutput(this.#world, this.#workload.pipelines, expected, exactlyOnce)
+      this.#kafka.onLostEnd = () => this.#struck('commit error')
+    }
+    this.#store = this.#kafka?.store ?? new OutputStore(expected, { exactlyOnce })
+    this.#plan = new FaultPlan(
+      this.#world.random,
+      this.#kafka === undefined ? undefined : kafkaFaults,
+    )
     this.#world.onFailedOperation = () => this.#struck('disk error')
     this.#usesDisk = this.#world.random.chance(0.4)
     this.#hasPauses = this.#world.random.chance(0.5)
@@ -149,7 +175,7 @@ class Simulation {
     let failure: string | undefined
     try {
       await this.#drive()
-      failure = this.#store.wrong ?? this.#store.missing()
+      failure = this.#store.wrong ?? (this.#isStopped ? undefined : this.#store.missing())
     } catch (error) {
       failure = error instanceof Error ? (error.stack ?? error.message) : String(error)
     }
@@ -162,6 +188,7 @@ class Simulation {
       steps: world.steps,
       traceHash: world.traceHash,
       failure,
+      isStopped: this.#isStopped,
       trace: world.trace,
     }
   }
@@ -176,7 +203,14 @@ class Simulation {
       if (world.steps > STEPS_MAX) throw new Error(`Still not ended after ${STEPS_MAX} steps`)
       const { ended } = this.#process
       if (ended !== undefined) {
-        if (ended.error === undefined) return this.#checkClosed()
+        if (ended.error === undefined) {
+          await this.#kafka?.settle()
+          return this.#checkClosed()
+        }
+        if (this.#kafka?.isStop(ended.error) === true) {
+          this.#isStopped = true
+          return
+        }
         if (!isExpected(ended.error)) throw ended.error
         this.#process = this.#start()
         continue
@@ -270,21 +304,25 @@ class Simulation {
     const world = this.#world
     const { owner } = process
     const files = world.disk.view((what, run) => world.operation(owner, what, run))
-    const graph = makeJob(this.#workload, {
-      sink: (name) => this.#sink(name, process),
-      opened: (kind) => process.resources.open(kind),
-      pass: ({ index }) => this.#pass(`The record ${index}`),
-      pauseMs: ({ index }) => this.#pauseMs(index),
-    }).build(undefined)
-    const plan = planExecution(graph, {
-      parallelism: scale.parallelism,
-      maxParallelism: MAX_PARALLELISM,
-    })
+    const planOf = (user: Owner): ExecutionPlan => {
+      const graph = makeJob(this.#workload, {
+        sink: (name) => this.#kafka?.sink(name, user) ?? this.#sink(name, process),
+        opened: (kind) => process.resources.open(kind),
+        pass: ({ index }) => this.#pass(`The record ${index}`),
+        pauseMs: ({ index }) => this.#pauseMs(index),
+      }).build(undefined)
+      return planExecution(graph, {
+        parallelism: scale.parallelism,
+        maxParallelism: MAX_PARALLELISM,
+      })
+    }
+    const plan = planOf(owner)
     process.subtaskCount = plan.tasks.reduce((sum, task) => sum + task.parallelism, 0)
     const store = await CheckpointDirectory.open({
       files,
       root: this.#root,
-      jobName: graph.name,
+      jobName: plan.graph.name,
+      claim: this.#claims,
       lock: async () => this.#lock(owner),
     })
     const publish = store.publish.bind(store)
@@ -293,7 +331,8 @@ class Simulation {
       return publish(manifest, attempt)
     }
     // whoever starts it says `latest` where there is a checkpoint, else the savepoint it came from
-    const isFirst = this.#origin !== undefined && (await store.list()).length === 0
+    const isFirst =
+      this.#origin !== undefined && (await store.list()).every((id) => id <= this.#forkedAtId)
     const restore: RestoreFrom = isFirst
       ? { kind: 'manifest', manifest: await loadSavepoint(files, this.#origin ?? '') }
       : { kind: 'latest' }
@@ -312,7 +351,7 @@ class Simulation {
           {
             world,
             process: owner,
-            plan,
+            plan: this.#kafka === undefined ? () => plan : planOf,
             slotIndex,
             slotCount: scale.slotCount,
             bells,
@@ -348,12 +387,17 @@ class Simulation {
       restart: { kind: 'fixed', delay: '3ms', attemptsMax: 50 },
       closeTimeoutMs: 60_000,
       from: restore,
+      claim: this.#claims,
       allowNonRestoredState: false,
       bounds,
       clock: world.clock,
       scheduler: world.scheduler(owner),
       logger: silentLogger,
-      newLineage: () => `lineage-${world.random.below(1e9)}`,
+      newLineage: () => {
+        const lineage = `lineage-${world.random.below(1e9)}`
+        this.#kafka?.lines.push(lineage)
+        return lineage
+      },
       runId: `r${world.random.below(1e6)}`,
     })
     process.coordinator = coordinator
@@ -410,7 +454,8 @@ class Simulation {
     if (this.#hasPauses && random.chance(0.1)) return random.between(1, 4)
     if (index < this.#workload.events.length * 0.7) return 0
     const isReady =
-      this.#checkpoints >= CHECKPOINTS_MIN && (this.#faults.length > 0 || this.#plan.waitsForEnd)
+      this.#checkpoints >= CHECKPOINTS_MIN &&
+      (this.#plan.waitsForEnd || (this.#faults.length > 0 && this.#kafka === undefined))
     return isReady ? 0 : 2
   }
 
@@ -562,8 +607,20 @@ class Simulation {
         return 'struck'
       }
       case 'commit error':
-        this.#commitErrors = 1
+        if (this.#kafka === undefined) this.#commitErrors = 1
+        else this.#kafka.kafka.lostEnds = world.random.between(1, 3)
         return 'armed'
+      case 'broker lost':
+        this.#kafka?.kafka.loseBroker()
+        return 'struck'
+      case 'coordinators move':
+        this.#kafka?.kafka.move()
+        return 'struck'
+      case 'transactions time out':
+        this.#kill(process)
+        await world.passTime(world.nowMs + (this.#kafka?.timeoutMs ?? 0) * 2)
+        this.#process = this.#start()
+        return 'struck'
     }
   }
 
@@ -576,7 +633,7 @@ class Simulation {
       ({ path = '', checkpointId }) => {
         this.#isInSavepoint = false
         if (world.random.chance(0.6)) {
-          this.#savepoint = { path, checkpointId }
+          void this.#keepSavepoint(path, checkpointId)
           return
         }
         const nobody: Owner = { isGone: false, isFrozen: false }
@@ -589,13 +646,33 @@ class Simulation {
     return true
   }
 
+  async #keepSavepoint(path: string, checkpointId: number): Promise<void> {
+    if (this.#kafka === undefined) {
+      this.#savepoint = { path, checkpointId, lineage: '' }
+      return
+    }
+    const files = this.#world.disk.view(async (_what, run) => run())
+    const { lineage } = await loadSavepoint(files, path)
+    this.#savepoint = { path, checkpointId, lineage }
+  }
+
   /**
    * Goes back to a savepoint, in a checkpoint directory of its own. The output goes back too, to what was committed before the
    * savepoint: what the savepoint holds uncommitted comes back when it is restored.
    */
-  #rewind({ path, checkpointId }: Savepoint): void {
-    this.#store.rewind(checkpointId)
-    this.#root = `${ROOT}-${++this.#forks}`
+  #rewind({ path, checkpointId, lineage }: Savepoint): void {
+    if (this.#kafka === undefined) {
+      this.#store.forget((epoch) => epoch.checkpointId >= checkpointId)
+      this.#root = `${ROOT}-${++this.#forks}`
+    } else {
+      this.#kafka.rewind(lineage, checkpointId)
+      this.#claims = this.#world.random.chance(0.4)
+      this.#forkedAtId = this.#claims ? 0 : this.#lastReserved
+      if (this.#claims) {
+        this.#root = `${ROOT}-${++this.#forks}`
+        this.#lastReserved = 0
+      }
+    }
     this.#origin = path
     this.#savepoint = undefined
   }

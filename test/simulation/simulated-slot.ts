@@ -17,7 +17,8 @@ type Mutable<T> = { -readonly [P in keyof T]: T[P] }
 export interface SimulatedSlotOptions {
   readonly world: World
   readonly process: Owner
-  readonly plan: ExecutionPlan
+  /** The slot's own plan: what it opens belongs to this owner. */
+  readonly plan: (owner: Owner) => ExecutionPlan
   readonly slotIndex: number
   readonly slotCount: number
   readonly bells: readonly Doorbell[]
@@ -48,7 +49,8 @@ export class SimulatedSlot implements SlotLink {
     this.#options = options
     this.#link = link
     this.#both = both(options.process, this.owner)
-    const { world, plan } = options
+    const { world } = options
+    const plan = options.plan(this.#both)
     this.slot = new Slot({
       plan,
       slotIndex: options.slotIndex,

@@ -92,13 +92,38 @@ const EXPANDED_KEPT_EVERY = 100
 const RULE_EVERY = 40
 const END_MS = 1e9
 
-export function makeWorkload(random: Random): Workload {
+export interface WorkloadSize {
+  readonly eventsMin: number
+  readonly eventsMax: number
+  readonly pipelinesMax: number
+  readonly noteLengths: readonly number[]
+  readonly pipelines: readonly Pipeline[]
+}
+
+const fullSize: WorkloadSize = {
+  eventsMin: 400,
+  eventsMax: 900,
+  pipelinesMax: 3,
+  noteLengths: [0, 0, 300, 2500],
+  pipelines: PIPELINES,
+}
+
+/** For runs that look at what a sink does with many small epochs. */
+export const smallSize: WorkloadSize = {
+  eventsMin: 150,
+  eventsMax: 350,
+  pipelinesMax: 2,
+  noteLengths: [0],
+  pipelines: PIPELINES.filter((pipeline) => pipeline !== 'expanded'),
+}
+
+export function makeWorkload(random: Random, size: WorkloadSize = fullSize): Workload {
   const hasLate = random.chance(0.4)
   const keyCount = random.pick([1, 3, 20, 200])
-  const eventCount = random.between(400, 900)
+  const eventCount = random.between(size.eventsMin, size.eventsMax)
   const disorderMs = random.pick([0, 30, 150])
   const delayMs = hasLate ? Math.floor(disorderMs / 3) : disorderMs
-  const noteLength = random.pick([0, 0, 300, 2500])
+  const noteLength = random.pick(size.noteLengths)
   const events = Array.from({ length: eventCount }, (_, index) => ({
     index,
     key: `key-${random.below(keyCount)}`,
@@ -106,10 +131,10 @@ export function makeWorkload(random: Random): Workload {
     atMs: index * STEP_MS - random.below(disorderMs + 1),
     note: 'x'.repeat(random.below(noteLength + 1)),
   }))
-  const count = random.between(1, 3)
+  const count = random.between(1, size.pipelinesMax)
   const pipelines = new Set<Pipeline>()
   const exactlyOnce = random.chance(0.85)
-  const choice = exactlyOnce ? PIPELINES : AT_LEAST_ONCE
+  const choice = size.pipelines.filter((each) => exactlyOnce || AT_LEAST_ONCE.includes(each))
   while (pipelines.size < count) pipelines.add(random.pick(choice))
   return {
     events,

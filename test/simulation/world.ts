@@ -28,6 +28,8 @@ interface Timer {
 /** A process, or something outside of all. Nothing of an owner that is gone happens any more. */
 export interface Owner {
   readonly isGone: boolean
+  /** Its timers are nothing that anybody waits for. */
+  readonly isBackground?: boolean
   /** Frozen: nothing of it happens for now. */
   readonly isFrozen: boolean
 }
@@ -117,18 +119,24 @@ export class World {
     await this.settle()
   }
 
-  /** When the next timer is due; Infinity if there is none. */
+  /** When the next timer is due that somebody waits for; Infinity if there is none. */
   nextTimerMs(): number {
+    return this.#nextMs(({ isBackground = false }) => !isBackground)
+  }
+
+  #nextMs(counts: (owner: Owner) => boolean): number {
     this.#forgetGone()
     let next = Infinity
-    for (const { atMs, owner } of this.#timers) if (!owner.isFrozen && atMs < next) next = atMs
+    for (const { atMs, owner } of this.#timers) {
+      if (!owner.isFrozen && atMs < next && counts(owner)) next = atMs
+    }
     return next
   }
 
   /** Moves the clock, and runs the timers that come due, in order. */
   async passTime(toMs: number): Promise<void> {
     for (;;) {
-      const dueMs = this.nextTimerMs()
+      const dueMs = this.#nextMs(() => true)
       if (dueMs > toMs) break
       const timer = this.#timers.find(({ atMs, owner }) => atMs === dueMs && !owner.isFrozen)
       if (timer === undefined) break
