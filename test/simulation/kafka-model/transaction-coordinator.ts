@@ -164,7 +164,7 @@ export class TransactionCoordinator {
     transaction.ended()
     transaction.phase = end === 'commit' ? 'PrepareCommit' : 'PrepareAbort'
     if (places.size === 0) return later(`complete ${transaction.transactionalId}`, complete)
-    for (const place of [...places]) {
+    for (const place of places) {
       later(`${end} ${place}`, () => {
         writeEnd(place, { producerId, epoch }, end)
         places.delete(place)
