@@ -36,6 +36,7 @@ import { EngineError } from '../../src/core/errors.ts'
 import type { Counter } from '../../src/core/metrics.ts'
 import { encodeValue } from '../../src/core/value-codec.ts'
 import { copyValue } from '../../src/core/value.ts'
+import { unknownRow } from '../kept-rows.ts'
 import type { PaneOutput, WindowResult } from './pane-output.ts'
 import { inOrder, placeWindow } from './placement.ts'
 import type { Placement } from './placement.ts'
@@ -52,8 +53,10 @@ interface OpenWindow<A> {
   endMs: number
   /** Of the pane at hand, or of all records; undefined: there is none. */
   accumulator: A | undefined
-  /** Records since the last firing. */
+  /** Records since the last firing, also those that take a row back. */
   newCount: number
+  /** Rows that it holds, without those taken back. */
+  rowCount: number
   /** The timestamp of the pane at hand, as far as the watermark can be held for it; Infinity: it has that of the end. */
   heldMs: number
   trigger: unknown
@@ -76,17 +79,29 @@ interface SentPane {
   readonly value: unknown
 }
 
+/**
+ * `retractions`: whether rows of its input may be taken back, and how: the aggregator has an inverse then, of its own or by the rows it
+ * keeps.
+ */
 export function paneWindow<T, A>(
   windows: WindowFunction<T, Window>,
   result: WindowResult<T, A>,
   options: PaneOptions<T>,
+  retractions: 'none' | 'subtracted' | 'rows kept',
 ): OperatorDescription {
   const clock = windows.clock ?? 'event'
   const { trigger, accumulation } = options
+  const takesRetractions = retractions !== 'none'
   if (accumulation === 'retracting' && !result.isValue) {
     throw new EngineError(
       'OPTION_INVALID',
       `The window '${windows.name}' takes panes back, but what a function of all rows emits can't be taken back; use accumulation 'accumulating' or 'discarding', or an aggregate`,
+    )
+  }
+  if (accumulation === 'discarding' && takesRetractions) {
+    throw new EngineError(
+      'OPTION_INVALID',
+      `Rows may be taken back of the window '${windows.name}' after the pane with them was sent and forgotten; use accumulation 'accumulating' or 'retracting'`,
     )
   }
   const holdsWatermarks = needsHolds(windows, options)
@@ -95,6 +110,7 @@ export function paneWindow<T, A>(
     inputCount: 1,
     isKeyed: true,
     emits: result.emits,
+    takesRetractions,
     emitsRetractions: accumulation === 'retracting',
     keepsValues: result.aggregator.keepsValues !== false,
     functions: [
@@ -108,7 +124,7 @@ export function paneWindow<T, A>(
     states: [
       {
         name: STATE,
-        kind: `window ${result.kind} ${accumulation} ${options.shape}`,
+        kind: `window ${result.kind} ${accumulation} ${options.shape}${takesRetractions ? ' of changes' : ''}`,
         layout: 'key',
       },
       { name: EVENT_TIMERS, kind: 'timers', layout: 'timers' },
@@ -125,6 +141,8 @@ export function paneWindow<T, A>(
       ...(options.onTimePane === 'always' ? { onTimePane: 'always' } : {}),
       ...(options.closingPane === 'always' ? { closingPane: 'always' } : {}),
       ...(options.timestamp === 'end' ? {} : { timestamp: options.timestamp }),
+      ...(retractions === 'rows kept' ? { rows: 'kept' } : {}),
+      ...(trigger.isTimed ? { fires: 'by the clock' } : {}),
     },
     open: (context) =>
       new PaneWindowInstance(context, { windows, result, options, holdsWatermarks }),
@@ -198,11 +216,16 @@ class PaneWindowInstance<T, A> implements OperatorInstance {
 
   process(value: unknown): void {
     this.#look()
-    const timestampMs = this.#isEventTime ? this.#context.time.timestampMs : this.#at.nowMs
-    const assigned = this.#windows.assign(value as T, timestampMs, this.#context.keyed.key())
+    const { time, keyed } = this.#context
+    const timestampMs = this.#isEventTime ? time.timestampMs : this.#at.nowMs
+    const assigned = this.#windows.assign(value as T, timestampMs, keyed.key())
     const open = this.#cells.edit(0) ?? []
     let isTaken = false
     for (let i = 0; i < assigned.length; i++) {
+      if (time.isRetraction) {
+        if (this.#takeBack(open, assigned[i] as Window, value as T)) isTaken = true
+        continue
+      }
       const { own, others } = placeWindow(this.#windows, open, assigned[i] as Window)
       if (this.#expiryMs(own) <= this.#at.watermarkMs) continue
       isTaken = true
@@ -216,7 +239,8 @@ class PaneWindowInstance<T, A> implements OperatorInstance {
       this.#release()
     } else {
       this.#lateRecords.add()
-      this.#late.emit(value)
+      // whoever reads late records has not had the row either
+      if (!time.isRetraction) this.#late.emit(value)
     }
   }
 
@@ -241,6 +265,13 @@ class PaneWindowInstance<T, A> implements OperatorInstance {
     if (left === 0) this.#cells.remove(0)
     else this.#cells.put(0, open)
     this.#release()
+  }
+
+  onStart(): void {
+    // after a restore, what those behind had been told
+    if (this.#holdsWatermarks && Number.isFinite(this.#handedOnMs)) {
+      this.#context.emitWatermark(this.#handedOnMs)
+    }
   }
 
   onWatermark(watermarkMs: number): boolean {
@@ -302,6 +333,7 @@ class PaneWindowInstance<T, A> implements OperatorInstance {
       endMs,
       accumulator: undefined,
       newCount: 0,
+      rowCount: 0,
       heldMs: Infinity,
       trigger: this.#options.trigger.create(),
       isOnTimeOver: false,
@@ -331,6 +363,7 @@ class PaneWindowInstance<T, A> implements OperatorInstance {
             : aggregator.merge(into.accumulator, part.accumulator)
       }
       into.newCount += part.newCount
+      into.rowCount += part.rowCount
       into.heldMs = this.#laterOrEarlier(into.heldMs, part.heldMs)
       if (!part.isOnTimeOver) into.isOnTimeOver = false
       // where nothing is taken back, the panes of other bounds are those of other windows
@@ -343,14 +376,36 @@ class PaneWindowInstance<T, A> implements OperatorInstance {
   }
 
   #add(window: OpenWindow<A>, value: T): void {
-    const { trigger } = this.#options
     const { aggregator } = this.#result
-    this.#at.window = window
-    const { accumulator } = window
-    window.accumulator = aggregator.add(
-      accumulator === undefined ? aggregator.create() : accumulator,
-      value,
+    window.accumulator = aggregator.add(this.#accumulatorOf(window), value)
+    window.rowCount += 1
+    this.#changed(window, value)
+  }
+
+  /**
+   * Takes a row out of the window that it is in: one that is as its own, or that its own has become part of. A session does not become
+   * shorter by it. False if there is none: it has been freed, or the row came too late for it.
+   */
+  #takeBack(open: readonly OpenWindow<A>[], { startMs, endMs }: Window, value: T): boolean {
+    const isMerging = this.#windows.merge !== undefined
+    const window = open.find((other) =>
+      isMerging
+        ? other.startMs <= startMs && endMs <= other.endMs
+        : other.startMs === startMs && other.endMs === endMs,
     )
+    if (window === undefined) return false
+    const { aggregator } = this.#result
+    if (window.rowCount === 0 || aggregator.subtract === undefined) throw unknownRow(value)
+    window.accumulator = aggregator.subtract(this.#accumulatorOf(window), value)
+    window.rowCount -= 1
+    this.#changed(window, value)
+    this.#goOn(window)
+    return true
+  }
+
+  /** A record has changed the window, by a row more or less. */
+  #changed(window: OpenWindow<A>, value: T): void {
+    this.#at.window = window
     // those behind have been told that the window is over, and nothing is under way to them
     if (window.newCount === 0 && window.endMs - 1 <= this.#toldNextMs()) window.isOnTimeOver = true
     window.newCount += 1
@@ -359,7 +414,7 @@ class PaneWindowInstance<T, A> implements OperatorInstance {
     if (timestampMs > this.#toldNextMs()) {
       window.heldMs = this.#laterOrEarlier(window.heldMs, timestampMs)
     }
-    window.trigger = trigger.onRecord(window.trigger, value, this.#at)
+    window.trigger = this.#options.trigger.onRecord(window.trigger, value, this.#at)
   }
 
   /** The timestamp of a pane with records of both; Infinity: none yet. */
@@ -382,7 +437,10 @@ class PaneWindowInstance<T, A> implements OperatorInstance {
     const timing = this.#timingOf(window)
     if (timing !== 'early') window.isOnTimeOver = true
     if (this.#isSent(window, timing, isLast)) this.#send(window, timing, isLast)
-    if (this.#options.accumulation === 'discarding') window.accumulator = undefined
+    if (this.#options.accumulation === 'discarding') {
+      window.accumulator = undefined
+      window.rowCount = 0
+    }
     window.newCount = 0
     window.heldMs = Infinity
     this.#mayRelease = true
@@ -398,6 +456,10 @@ class PaneWindowInstance<T, A> implements OperatorInstance {
     if (timing === 'on-time' && onTimePane === 'always') return true
     if (isLast && closingPane === 'always') return true
     if (window.newCount === 0) return false
+    if (window.rowCount === 0 && window.sent.length === 0) {
+      // all rows have been taken back, and nobody behind has one of them
+      if (window.paneCount === 0 || this.#options.accumulation === 'retracting') return false
+    }
     const isAtEnd = timing === 'on-time' || isLast
     return !isAtEnd || !this.#isUnchanged(window)
   }
@@ -413,6 +475,10 @@ class PaneWindowInstance<T, A> implements OperatorInstance {
   #send(window: OpenWindow<A>, timing: Pane['timing'], isLast: boolean): void {
     const { keyed, time } = this.#context
     const { timestampMs } = time
+    if (window.rowCount === 0 && window.newCount > 0 && window.sent.length > 0) {
+      // nothing is left to say of it
+      if (this.#options.accumulation === 'retracting') return this.#takeBackSent(window)
+    }
     const pane: Pane = Object.freeze({
       timing,
       index: window.paneCount,
@@ -457,6 +523,14 @@ class PaneWindowInstance<T, A> implements OperatorInstance {
       time.emitRetraction(output, rowOf(key, each), each.timestampMs)
     }
     time.emitInsert(output, row)
+  }
+
+  #takeBackSent(window: OpenWindow<A>): void {
+    const { time, output, keyed } = this.#context
+    for (const each of window.sent) {
+      time.emitRetraction(output, rowOf(keyed.key(), each), each.timestampMs)
+    }
+    window.sent = []
   }
 
   #accumulatorOf({ accumulator }: OpenWindow<A>): A {

@@ -128,3 +128,17 @@ export function paneOptions<T>(
     timestamp,
   }
 }
+
+/** A window without options, of whose rows some may be taken back before it ends. */
+export function onePane<T>(): PaneOptions<T> {
+  return {
+    trigger: repeated<T>(afterWatermark()),
+    triggerName: 'afterWatermark()',
+    shape: 'default',
+    latenessMs: 0,
+    accumulation: 'accumulating',
+    onTimePane: 'if-changed',
+    closingPane: 'if-changed',
+    timestamp: 'end',
+  }
+}

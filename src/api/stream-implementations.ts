@@ -381,6 +381,7 @@ class WindowedImplementation {
       where as WindowFunction<T, Window>,
       result,
       panes as PaneOptions<T> | undefined,
+      this.#origins.some(({ mayRetract }) => mayRetract),
     )
     return addOperator(this.#graph, nodeOptions(uid, { ...this.#defaults, ...options }), operator, [
       this.#origins,

@@ -5,7 +5,7 @@
  * methods are pure but for their first argument, which they may change and return.
  *
  * How a window is driven
- *  - For each record: `onRecord`. Where the record made windows one, or the window longer: `merge` before it.
+ *  - For each record, also one that takes a row back: `onRecord`. Where the record made windows one, or the window longer: `merge` before it.
  *  - After each record and each time that was asked for: `isReady`; if so `onFire`, and the pane is sent (an empty one only
  *    where the options of the window say so).
  *  - Then it is asked when it may become ready without a record, on either clock.
@@ -33,6 +33,8 @@ export interface Trigger<in T = unknown, in out S = any> {
   readonly shape: string
   /** User functions in it. */
   readonly functions: readonly UserFunction[]
+  /** Whether it goes by processing time: a replay may divide its panes differently. */
+  readonly isTimed: boolean
   /** Whether, when the watermark passes the end, it fires if there is anything new. If not, what was in time may wait longer. */
   readonly firesAtEnd: boolean
   /** The state before the first record. */

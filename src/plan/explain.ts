@@ -109,10 +109,15 @@ function statesOf(node: GraphNode): { readonly name: string; readonly kind: stri
 function notesOf(plan: ExecutionPlan): string[] {
   const notes: string[] = []
   for (const node of plan.graph.nodes) {
-    const { clock, grows, rows } = detailsOf(node)
+    const { clock, fires, grows, rows } = detailsOf(node)
     if (clock === 'processing') {
       notes.push(
         `'${nameOf(node)}' works in processing time: a replay after a failure may divide records differently`,
+      )
+    }
+    if (fires === 'by the clock') {
+      notes.push(
+        `'${nameOf(node)}' fires in processing time: after a failure its early and late panes may divide records differently`,
       )
     }
     if (rows === 'kept') {

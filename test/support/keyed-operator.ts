@@ -79,6 +79,11 @@ export class KeyedOperatorRun {
     this.nowMs = nowMs
   }
 
+  /** After a restore: the job begins to run. */
+  start(): void {
+    this.#node.instance?.onStart?.()
+  }
+
   /** What came out since it was asked last. */
   take(): Emitted[] {
     return this.emitted.splice(0)

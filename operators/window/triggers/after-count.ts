@@ -28,6 +28,7 @@ function countTrigger(countMin: number): Trigger<unknown, State> {
     name: `afterCount(${countMin})`,
     shape: 'count',
     functions: [],
+    isTimed: false,
     firesAtEnd: false,
     create: () => ({ count: 0, isFinished: false }),
     // also when it has finished: merging with a window that has not may bring it back

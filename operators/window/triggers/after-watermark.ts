@@ -77,6 +77,7 @@ function watermarkTrigger<T>(
     name,
     shape: `watermark(${early?.shape ?? ''},${late?.shape ?? ''})`,
     functions: [...(early?.functions ?? []), ...(late?.functions ?? [])],
+    isTimed: early?.isTimed === true || late?.isTimed === true,
     firesAtEnd: delayMs === 0,
     create: () => ({ phase: 'new', early: early?.create(), late: late?.create() }),
     onRecord(state, value, at) {

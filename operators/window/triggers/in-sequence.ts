@@ -28,6 +28,7 @@ function sequenceTrigger<T>(triggers: readonly Trigger<T>[]): Trigger<T, State> 
     name: `inSequence(${triggers.map(({ name }) => name).join(', ')})`,
     shape: `sequence(${triggers.map(({ shape }) => shape).join(',')})`,
     functions: triggers.flatMap(({ functions }) => functions),
+    isTimed: triggers.some(({ isTimed }) => isTimed),
     firesAtEnd: triggers.every(({ firesAtEnd }) => firesAtEnd),
     create: () => ({ states: triggers.map((trigger) => trigger.create()) }),
     onRecord(state, value, at) {

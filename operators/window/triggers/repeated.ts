@@ -26,6 +26,7 @@ function repeatedTrigger<T>(inner: Trigger<T>, until: Trigger<T> | undefined): T
     name: `repeated(${inner.name}${until === undefined ? '' : `, until: ${until.name}`})`,
     shape: `repeated(${inner.shape}${until === undefined ? '' : `,${until.shape}`})`,
     functions: [...inner.functions, ...(until?.functions ?? [])],
+    isTimed: inner.isTimed || until?.isTimed === true,
     firesAtEnd: inner.firesAtEnd || until?.firesAtEnd === true,
     create: () => ({ inner: inner.create(), until: until?.create(), isFinished: false }),
     onRecord(state, value, at) {

@@ -36,6 +36,7 @@ function jointTrigger<T>(
     name: `${kind}(${triggers.map(({ name }) => name).join(', ')})`,
     shape: `${kind}(${triggers.map(({ shape }) => shape).join(',')})`,
     functions: triggers.flatMap(({ functions }) => functions),
+    isTimed: triggers.some(({ isTimed }) => isTimed),
     firesAtEnd:
       kind === 'whenAny'
         ? triggers.some(({ firesAtEnd }) => firesAtEnd)
