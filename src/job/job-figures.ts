@@ -9,6 +9,7 @@
 import type { ExecutionPlan } from '../plan/execution-plan.ts'
 import { taskName } from '../plan/execution-plan.ts'
 import type { NamedFigures } from '../runtime/slot-protocol.ts'
+import type { OperatorWatermarks } from '../runtime/subtask-metrics.ts'
 import type { CompletedCheckpoint } from './checkpoint-coordinator.ts'
 
 /** Totals since the job was started by this process. */
@@ -39,8 +40,12 @@ export interface SubtaskTotals {
   readonly recordsOut: number
   readonly watermarkMs: number
   readonly stateCells: number
+  /** Of its operators that have a uid. */
+  readonly watermarks: readonly OperatorWatermarks[]
   /** Counters of its operators: `<operator>.<name>`. */
   readonly counts: Readonly<Record<string, number>>
+  /** Gauges of its operators, by the same names. */
+  readonly gauges: Readonly<Record<string, number>>
 }
 
 interface Counts {
@@ -156,7 +161,9 @@ export class JobFigures {
         recordsOut: counts.recordsOut,
         watermarkMs: figures.watermarkMs,
         stateCells: figures.stateCells,
+        watermarks: figures.watermarks,
         counts: Object.fromEntries(counts.values),
+        gauges: figures.gauges,
       }
     })
   }

@@ -8,8 +8,21 @@ export interface SubtaskFigures {
   readonly recordsOut: number
   readonly watermarkMs: number
   readonly stateCells: number
-  /** Counters and gauges of its operators: `<operator>.<name>`. */
+  /** Of its operators that have a uid: those without are maps and filters, which hold nothing back. */
+  readonly watermarks: readonly OperatorWatermarks[]
+  /** Counters of its operators: `<operator>.<name>`. */
   readonly values: Readonly<Record<string, number>>
+  /** Gauges of its operators, by the same names. */
+  readonly gauges: Readonly<Record<string, number>>
+}
+
+/** How far event time has come at one operator: -Infinity before the first watermark, Infinity at the end. */
+export interface OperatorWatermarks {
+  readonly operator: string
+  /** What it has been told. Of a source: what it has told. */
+  readonly inputMs: number
+  /** What it has told those behind it. Lower where it holds results back. */
+  readonly outputMs: number
 }
 
 class CountedValue implements Counter {
@@ -43,10 +56,11 @@ export class SubtaskMetrics {
     }
   }
 
-  figures(of: Omit<SubtaskFigures, 'recordsIn' | 'values'>): SubtaskFigures {
+  figures(of: Omit<SubtaskFigures, 'recordsIn' | 'values' | 'gauges'>): SubtaskFigures {
     const values: Record<string, number> = {}
     for (const [path, { value }] of this.#counters) values[path] = value
-    for (const [path, read] of this.#gauges) values[path] = read()
-    return { ...of, recordsIn: this.recordsIn, values }
+    const gauges: Record<string, number> = {}
+    for (const [path, read] of this.#gauges) gauges[path] = read()
+    return { ...of, recordsIn: this.recordsIn, values, gauges }
   }
 }

@@ -239,6 +239,13 @@ export class Subtask {
       recordsOut,
       watermarkMs: this.#chain.head.watermarkMs,
       stateCells: this.#store?.statistics().cellCount ?? 0,
+      watermarks: this.#chain.nodes
+        .filter(({ node }) => node.uid !== undefined)
+        .map(({ node, watermarkMs, outputWatermarkMs }) => ({
+          operator: nameOf(node),
+          inputMs: watermarkMs,
+          outputMs: outputWatermarkMs,
+        })),
     })
   }
 

@@ -87,6 +87,25 @@ export const jobFamilies: readonly MetricFamily[] = [
     'Present time less millrace_watermark_seconds',
     ...subtask,
   ),
+  family(
+    'gauge',
+    'input_watermark_seconds',
+    'Event time up to which an operator has been told that all is there; missing before its first watermark and after its last',
+    ...operator,
+  ),
+  family(
+    'gauge',
+    'output_watermark_seconds',
+    'Event time up to which an operator has told the same to those behind it; lower than its input watermark while it holds results back',
+    ...operator,
+  ),
+  family(
+    'gauge',
+    'operator_value',
+    'Whatever else an operator measures, by the name it gives it',
+    ...operator,
+    'name',
+  ),
   family('gauge', 'state_cells', 'Cells of keyed state that a subtask holds', ...subtask),
   family('counter', 'checkpoints_total', 'Checkpoints completed by this process', 'job'),
   family('counter', 'checkpoint_failures_total', 'Checkpoints given up by this process', 'job'),
@@ -155,13 +174,20 @@ export function jobSamples(
     put('watermark_lag_seconds', seconds(nowMs - each.watermarkMs), labels)
     put('state_cells', each.stateCells, labels)
     for (const [path, count] of Object.entries(each.counts)) {
-      // a uid may hold dots, the name of a counter holds none
-      const at = path.lastIndexOf('.')
-      const [uid, name] = [path.slice(0, at), path.slice(at + 1)]
+      const { uid, name } = partsOf(path)
       const own = { operator: uid, subtask: of }
       if (name === 'recordsWritten') put('records_written_total', count, own)
       else if (name === 'lateRecords') put('late_records_total', count, own)
       else put('operator_count_total', count, { ...own, name })
+    }
+    for (const [path, value] of Object.entries(each.gauges)) {
+      const { uid, name } = partsOf(path)
+      put('operator_value', value, { operator: uid, subtask: of, name })
+    }
+    for (const { operator: uid, inputMs, outputMs } of each.watermarks) {
+      const own = { operator: uid, subtask: of }
+      put('input_watermark_seconds', seconds(inputMs), own)
+      put('output_watermark_seconds', seconds(outputMs), own)
     }
   }
   put('checkpoints_total', report.checkpointCount)
@@ -172,6 +198,12 @@ export function jobSamples(
   put('checkpoint_time_seconds', seconds(lastCheckpoint?.completedAtMs))
   put('checkpoint_interval_seconds', seconds(checkpoints?.intervalMs))
   return samples
+}
+
+/** A uid may hold dots, the name of a counter or gauge holds none. */
+function partsOf(path: string): { readonly uid: string; readonly name: string } {
+  const at = path.lastIndexOf('.')
+  return { uid: path.slice(0, at), name: path.slice(at + 1) }
 }
 
 /** Families and figures of this process, as text in the format of Prometheus. */

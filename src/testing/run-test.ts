@@ -53,8 +53,17 @@ export interface TestResult {
   readonly recordsWritten: number
   /** Records that came after their windows were over, or are in no window. */
   readonly lateRecords: number
+  /** How far event time had come at each operator with a uid when the job was over, the slowest of its subtasks. */
+  readonly watermarks: readonly TestWatermarks[]
   /** How often it was killed: less than was asked for where the script has fewer places, or the job ends by itself. */
   readonly crashes: number
+}
+
+/** The watermark that an operator has been told, and the one it has told those behind it. Infinity: at the end of its input. */
+export interface TestWatermarks {
+  readonly operatorUid: string
+  readonly inputMs: number
+  readonly outputMs: number
 }
 
 /**
@@ -119,6 +128,7 @@ class TestRun {
       panes: this.#observed.panes,
       stateLeft: this.#observed.stateLeft(),
       ...this.#totals,
+      watermarks: watermarksOf(life.coordinator),
       crashes: this.#crashes,
     }
   }
@@ -288,6 +298,21 @@ class TestRun {
   #nextDueMs(): number {
     return Math.min(this.#slot?.nextWakeMs() ?? Infinity, this.#time.nextTimerMs())
   }
+}
+
+function watermarksOf({ figures }: JobCoordinator): TestWatermarks[] {
+  const lowest = new Map<string, TestWatermarks>()
+  for (const { operator, inputMs, outputMs } of figures
+    .subtasks()
+    .flatMap(({ watermarks }) => watermarks)) {
+    const other = lowest.get(operator)
+    lowest.set(operator, {
+      operatorUid: operator,
+      inputMs: Math.min(inputMs, other?.inputMs ?? Infinity),
+      outputMs: Math.min(outputMs, other?.outputMs ?? Infinity),
+    })
+  }
+  return [...lowest.values()]
 }
 
 /** Into how many pieces a step may be cut: between records, where it makes no difference how many are read at once. */

@@ -68,6 +68,8 @@ test('metrics hold no password, also after a failure whose message has it', asyn
     recordsOut: 1,
     watermarkMs: 1,
     stateCells: 0,
+    watermarks: [],
+    gauges: {},
     counts: { 'out.recordsWritten': 1 },
   }
 

@@ -21,7 +21,9 @@ function told(attempt: string, read: number): NamedFigures {
       recordsOut: 2 * read,
       watermarkMs: read,
       stateCells: read,
+      watermarks: [{ operator: 'in', inputMs: read, outputMs: read - 1 }],
       values: { 'out.recordsWritten': read, 'count.lateRecords': 1 },
+      gauges: { 'count.open': read },
     },
   }
 }
@@ -41,6 +43,9 @@ test('what attempts that are over counted stays in the totals, also when their l
   assert.equal(subtask?.recordsOut, 232)
   assert.equal(subtask?.watermarkMs, 100)
   assert.equal(subtask?.stateCells, 100)
+  // what is not counted is as the present attempt has it
+  assert.deepEqual(subtask?.watermarks, [{ operator: 'in', inputMs: 100, outputMs: 99 }])
+  assert.deepEqual(subtask?.gauges, { 'count.open': 100 })
   assert.equal(figures.tasks()[0]?.recordsIn, 100)
 })
 

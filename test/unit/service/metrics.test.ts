@@ -50,6 +50,11 @@ const subtask = {
   watermarkMs: 27_000,
   stateCells: 6,
   counts: { 'out.v2.recordsWritten': 7, 'count.lateRecords': 3, 'count.dropped': 1 },
+  gauges: { 'count.v2.open': 12 },
+  watermarks: [
+    { operator: 'count.v2', inputMs: 27_000, outputMs: 19_000 },
+    { operator: 'out.v2', inputMs: -Infinity, outputMs: Infinity },
+  ],
 }
 
 /** Lines with a value, by name and labels. */
@@ -77,6 +82,9 @@ test('a report and its subtasks as metrics', async () => {
     'millrace_records_written_total{job="orders",operator="out.v2",subtask="2"} 7',
     'millrace_late_records_total{job="orders",operator="count",subtask="2"} 3',
     'millrace_operator_count_total{job="orders",operator="count",subtask="2",name="dropped"} 1',
+    'millrace_operator_value{job="orders",operator="count.v2",subtask="2",name="open"} 12',
+    'millrace_input_watermark_seconds{job="orders",operator="count.v2",subtask="2"} 27',
+    'millrace_output_watermark_seconds{job="orders",operator="count.v2",subtask="2"} 19',
     'millrace_checkpoints_total{job="orders"} 3',
     'millrace_checkpoint_failures_total{job="orders"} 2',
     'millrace_checkpoint_id{job="orders"} 4',
@@ -90,6 +98,7 @@ test('a report and its subtasks as metrics', async () => {
   assert.ok(lines.some((line) => line.startsWith('millrace_nodejs_eventloop_lag_seconds ')))
   assert.ok(lines.some((line) => line.startsWith('millrace_process_cpu_seconds_total ')))
   assert.ok(!lines.some((line) => line.includes('hunter2')))
+  assert.ok(!lines.some((line) => /watermark.*operator="out/.test(line)))
 })
 
 test('what there is not yet is left out, and what was told before is not told again', async () => {

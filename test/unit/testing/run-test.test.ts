@@ -353,3 +353,42 @@ test('a script that goes on after its end, or sets the clock back, is refused', 
   )
   await assert.rejects(runTest(build), { code: 'OPTION_INVALID' })
 })
+
+test('the watermark of each operator can be read: told, and handed on where nothing holds it', async () => {
+  const views = testSource<View>()
+    .emit(view('a', 300), view('b', 1700))
+    .watermark(1500)
+    .emit(view('a', 1900))
+  const held = job('held', (env) => {
+    const byPage = env.from('views', views).keyBy(({ page }) => page)
+    byPage
+      .window(tumbling({ size: '2s' }), { accumulation: 'accumulating', timestamp: 'earliest' })
+      .count('held')
+      .to('held-out', arraySink<unknown>([]))
+    byPage
+      .window(tumbling({ size: '2s' }))
+      .count('free')
+      .to('free-out', arraySink<unknown>([]))
+  })
+
+  for (const parallelism of [1, 3]) {
+    const { watermarks } = await runTest(held, { parallelism })
+
+    assert.deepEqual(
+      watermarks.toSorted((a, b) => (a.operatorUid < b.operatorUid ? -1 : 1)),
+      [
+        { operatorUid: 'free', inputMs: 1500, outputMs: 1500 },
+        { operatorUid: 'free-out', inputMs: 1500, outputMs: 1500 },
+        // the oldest record of a window that is still open
+        { operatorUid: 'held', inputMs: 1500, outputMs: 299 },
+        { operatorUid: 'held-out', inputMs: 299, outputMs: 299 },
+        { operatorUid: 'views', inputMs: 1500, outputMs: 1500 },
+      ],
+    )
+  }
+  const { watermarks } = await runTest(held, { crashes: 3, seed: 2 })
+  assert.deepEqual(
+    watermarks.find(({ operatorUid }) => operatorUid === 'held'),
+    { operatorUid: 'held', inputMs: 1500, outputMs: 299 },
+  )
+})
