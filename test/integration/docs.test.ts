@@ -1,5 +1,5 @@
 /**
- * Runs the blocks of docs/walk-through.md in one directory, in order.
+ * Runs the blocks of docs/walk-through.md and docs/testing.md, each document in a directory of its own, in order.
  *  - A block of `ts NAME` is written to NAME and type-checked; if it is no job (it has no default export) it is run.
  *  - A block of any other language with a NAME is written to NAME.
  *  - A block of `sh` is run, with `npx millrace` as the command line of this build.
@@ -24,15 +24,11 @@ interface Block {
   readonly line: number
 }
 
-const blocks = blocksOf(readFileSync(join(root, 'docs/walk-through.md'), 'utf8'))
-let directory: string
-
-before(() => {
-  directory = mkdtempSync(join(tmpdir(), 'millrace-docs-'))
-  writeFileSync(join(directory, 'package.json'), JSON.stringify({ type: 'module' }))
-})
-
-after(() => rmSync(directory, { recursive: true, force: true }))
+/** The documents, and how many blocks each has at least. */
+const documents = [
+  ['docs/walk-through.md', 20],
+  ['docs/testing.md', 5],
+] as const
 
 function blocksOf(markdown: string): Block[] {
   return [...markdown.matchAll(/^```(\w+)(?: (\S+))?\n([^]*?)^```$/gm)].map((match) => ({
@@ -44,7 +40,7 @@ function blocksOf(markdown: string): Block[] {
 }
 
 /** What a command prints; rejects with all of it where the command fails. */
-function outputOf(command: string, words: readonly string[]): Promise<string> {
+function outputOf(directory: string, command: string, words: readonly string[]): Promise<string> {
   return new Promise((resolve, reject) => {
     execFile(
       command,
@@ -58,82 +54,98 @@ function outputOf(command: string, words: readonly string[]): Promise<string> {
   })
 }
 
-function run({ language, name, text }: Block): Promise<string> {
+function run(directory: string, { language, name, text }: Block): Promise<string> {
   if (language === 'sh') {
     const cli = `'${process.execPath}' '${join(root, 'dist/src/cli/main.js')}'`
-    return outputOf('sh', ['-ec', text.replaceAll(/^npx millrace /gm, `${cli} `)])
+    return outputOf(directory, 'sh', ['-ec', text.replaceAll(/^npx millrace /gm, `${cli} `)])
   }
-  return outputOf(process.execPath, ['--no-warnings', '--import', hooks, name ?? ''])
+  return outputOf(directory, process.execPath, ['--no-warnings', '--import', hooks, name ?? ''])
 }
 
-test('every block of the walk-through is of a kind that is tested', () => {
-  assert.ok(blocks.length > 20)
-  for (const [index, { language, name, line }] of blocks.entries()) {
-    const isKnown = name !== undefined || language === 'sh' || language === 'text'
-    assert.ok(isKnown, `line ${line}: a block of ${language} without a name`)
-    if (language !== 'text') continue
-    const before = blocks[index - 1]?.language
-    assert.ok(before === 'ts' || before === 'sh', `line ${line}: an output of nothing`)
-  }
-})
+for (const [document, blocksMin] of documents) {
+  const blocks = blocksOf(readFileSync(join(root, document), 'utf8'))
+  let directory: string
 
-test('the blocks run, and print what the walk-through says', async (t) => {
-  for (const [index, block] of blocks.entries()) {
-    const { language, name, text, line } = block
-    if (name !== undefined) {
-      mkdirSync(dirname(join(directory, name)), { recursive: true })
-      writeFileSync(join(directory, name), text)
+  before(() => {
+    directory = mkdtempSync(join(tmpdir(), 'millrace-docs-'))
+    writeFileSync(join(directory, 'package.json'), JSON.stringify({ type: 'module' }))
+  })
+
+  after(() => rmSync(directory, { recursive: true, force: true }))
+
+  test(`every block of ${document} is of a kind that is tested`, () => {
+    assert.ok(blocks.length > blocksMin)
+    for (const [index, { language, name, line }] of blocks.entries()) {
+      const isKnown = name !== undefined || language === 'sh' || language === 'text'
+      assert.ok(isKnown, `line ${line}: a block of ${language} without a name`)
+      if (language !== 'text') continue
+      const before = blocks[index - 1]?.language
+      assert.ok(before === 'ts' || before === 'sh', `line ${line}: an output of nothing`)
     }
-    const isRun = language === 'sh' || (language === 'ts' && !/^export default /m.test(text))
-    if (!isRun) continue
-    await t.test(`line ${line}: ${name ?? text.split('\n')[0] ?? ''}`, async () => {
-      const output = await run(block)
+  })
 
-      const next = blocks[index + 1]
-      if (next?.language === 'text') assert.equal(output, next.text)
-    })
-  }
-})
+  test(`the blocks of ${document} run, and print what it says`, async (t) => {
+    for (const [index, block] of blocks.entries()) {
+      const { language, name, text, line } = block
+      if (name !== undefined) {
+        mkdirSync(dirname(join(directory, name)), { recursive: true })
+        writeFileSync(join(directory, name), text)
+      }
+      const isRun = language === 'sh' || (language === 'ts' && !/^export default /m.test(text))
+      if (!isRun) continue
+      await t.test(`line ${line}: ${name ?? text.split('\n')[0] ?? ''}`, async () => {
+        const output = await run(directory, block)
 
-test('the blocks are right in their types', async () => {
-  const names = blocks.flatMap(({ language, name }) =>
-    language === 'ts' && name !== undefined ? [name] : [],
-  )
-  for (const [index, block] of blocks.entries()) {
-    if (block.name === undefined) continue
-    assert.ok(
-      blocks.findIndex(({ name }) => name === block.name) === index,
-      `line ${block.line}: ${block.name} is there twice`,
+        const next = blocks[index + 1]
+        if (next?.language === 'text') assert.equal(output, next.text)
+      })
+    }
+  })
+
+  test(`the blocks of ${document} are right in their types`, async () => {
+    const names = blocks.flatMap(({ language, name }) =>
+      language === 'ts' && name !== undefined ? [name] : [],
     )
-  }
-  const entries = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as {
-    readonly exports: Readonly<Record<string, string>>
-  }
-  const paths = Object.entries(entries.exports)
-    .filter(([, file]) => file.endsWith('.js'))
-    .map(([entry, file]) => [
-      entry.replace(/^\./, 'millrace'),
-      [join(root, file.replace(/\.js$/, '.d.ts'))],
-    ])
-  writeFileSync(
-    join(directory, 'tsconfig.json'),
-    JSON.stringify({
-      extends: join(root, 'tsconfig.json'),
-      compilerOptions: {
-        noEmit: true,
-        incremental: false,
-        tsBuildInfoFile: null,
-        declaration: false,
-        isolatedDeclarations: false,
-        allowImportingTsExtensions: true,
-        rootDir: '/',
-        typeRoots: [join(root, 'node_modules/@types')],
-        paths: Object.fromEntries(paths) as unknown,
-      },
-      files: names,
-      include: [],
-    }),
-  )
+    for (const [index, block] of blocks.entries()) {
+      if (block.name === undefined) continue
+      assert.ok(
+        blocks.findIndex(({ name }) => name === block.name) === index,
+        `line ${block.line}: ${block.name} is there twice`,
+      )
+    }
+    const entries = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as {
+      readonly exports: Readonly<Record<string, string>>
+    }
+    const paths = Object.entries(entries.exports)
+      .filter(([, file]) => file.endsWith('.js'))
+      .map(([entry, file]) => [
+        entry.replace(/^\./, 'millrace'),
+        [join(root, file.replace(/\.js$/, '.d.ts'))],
+      ])
+    writeFileSync(
+      join(directory, 'tsconfig.json'),
+      JSON.stringify({
+        extends: join(root, 'tsconfig.json'),
+        compilerOptions: {
+          noEmit: true,
+          incremental: false,
+          tsBuildInfoFile: null,
+          declaration: false,
+          isolatedDeclarations: false,
+          allowImportingTsExtensions: true,
+          rootDir: '/',
+          typeRoots: [join(root, 'node_modules/@types')],
+          paths: Object.fromEntries(paths) as unknown,
+        },
+        files: names,
+        include: [],
+      }),
+    )
 
-  await outputOf(process.execPath, [join(root, 'node_modules/typescript/bin/tsc'), '-p', '.'])
-})
+    await outputOf(directory, process.execPath, [
+      join(root, 'node_modules/typescript/bin/tsc'),
+      '-p',
+      '.',
+    ])
+  })
+}
