@@ -1,10 +1,13 @@
 /**
  * About how many bytes a value would take encoded, without encoding it: looks at up to `NODES_MAX` parts and reckons the
- * rest from them. For the bounds of caches only.
+ * rest from them. Binary values count for more, since their objects weigh more than their bytes. For the bounds of caches only.
  */
 
 /** As many parts of a value are looked at. */
 const NODES_MAX = 32
+
+/** Counted for the objects of a view and of its buffer, which take more memory than small contents do. */
+const VIEW_BYTES = 160
 
 /** Never throws; what is no value counts little. */
 export function estimateBytes(value: unknown): number {
@@ -30,7 +33,7 @@ function partBytes(value: unknown, budget: Budget): number {
 
 function objectBytes(value: object, budget: Budget): number {
   budget.nodes--
-  if (ArrayBuffer.isView(value)) return value.byteLength + 16
+  if (ArrayBuffer.isView(value)) return value.byteLength + VIEW_BYTES
   if (Array.isArray(value)) return sample(value, value.length, budget)
   if (value instanceof Map || value instanceof Set) return sample(value, value.size, budget)
   let bytes = 8

@@ -12,6 +12,8 @@ const MEBIBYTE = 1024 * 1024
 export interface FloodFigures {
   /** The largest resident size on the way, beyond that at the start. */
   readonly grownMb: number
+  /** How far the largest resident size of the second half of the time lies above that of the first; 0 where it does not. */
+  readonly grownLateMb: number
   readonly checkpoints: number
 }
 
@@ -22,10 +24,8 @@ export async function flood(
   await using directory = await Directory.make()
   const arrived = new SharedArrayBuffer(16)
   const before = process.memoryUsage.rss()
-  let highest = before
-  const watch = setInterval(() => {
-    highest = Math.max(highest, process.memoryUsage.rss())
-  }, 50)
+  const sizes: number[] = []
+  const watch = setInterval(() => sizes.push(process.memoryUsage.rss()), 50)
 
   const result = await run(floodJob, {
     params: { kind, count, width, arrived },
@@ -40,5 +40,15 @@ export async function flood(
   const total = BigInt(count * width)
   const totals = [...new BigInt64Array(arrived)]
   assert.deepEqual(totals, [total, (total * (total - 1n)) / 2n], 'each row arrives once')
-  return { grownMb: Math.round((highest - before) / MEBIBYTE), checkpoints: result.checkpoints }
+  const early = Math.max(before, ...sizes.slice(0, sizes.length / 2))
+  const late = Math.max(before, ...sizes.slice(sizes.length / 2))
+  return {
+    grownMb: megabytes(Math.max(early, late) - before),
+    grownLateMb: megabytes(Math.max(0, late - early)),
+    checkpoints: result.checkpoints,
+  }
+}
+
+function megabytes(bytes: number): number {
+  return Math.round(bytes / MEBIBYTE)
 }

@@ -13,7 +13,7 @@ export interface LargeState {
   readonly found: SharedArrayBuffer
 }
 
-/** Half the default: a cache of binary values takes about twice what it counts, in the heap, outside it and between its blocks. */
+/** Half the default: beside its caches a subtask has a heap, where what was dropped waits to be collected. */
 const CACHE_BYTES_MAX = 32 * 1024 * 1024
 
 const VALUE_BYTES = 200
