@@ -23,6 +23,7 @@ import type {
   OperatorContext,
   OperatorDescription,
   OperatorInstance,
+  OperatorSnapshot,
   Output,
   Timer,
 } from '../../src/contract/operator.ts'
@@ -37,12 +38,15 @@ import type { Counter } from '../../src/core/metrics.ts'
 import { encodeValue } from '../../src/core/value-codec.ts'
 import { copyValue } from '../../src/core/value.ts'
 import { unknownRow } from '../kept-rows.ts'
+import { DelayEstimate } from './delay-estimate.ts'
+import type { DelayEstimateState } from './delay-estimate.ts'
 import type { PaneOutput, WindowResult } from './pane-output.ts'
 import { inOrder, placeWindow } from './placement.ts'
 import type { Placement } from './placement.ts'
 import type { PaneOptions } from './window-options.ts'
 
 const STATE = 'panes'
+const PERCENTILE_TIMERS = '#percentile-timers'
 const HOLDS = '#watermark-holds'
 /** Times beyond it are as good as never, but the index takes finite ones only. */
 const TIME_MAX = Number.MAX_SAFE_INTEGER
@@ -67,6 +71,7 @@ interface OpenWindow<A> {
   finalPaneCount: number
   sent: SentPane[]
   eventTimerMs: number
+  percentileTimerMs: number
   processingTimerMs: number
   holdTimerMs: number
 }
@@ -121,6 +126,7 @@ export function paneWindow<T, A>(
     ],
     sides: ['late', ...(result.sides ?? [])],
     holdsWatermarks,
+    itemsRestore: 'union',
     states: [
       {
         name: STATE,
@@ -129,6 +135,7 @@ export function paneWindow<T, A>(
       },
       { name: EVENT_TIMERS, kind: 'timers', layout: 'timers' },
       { name: PROCESSING_TIMERS, kind: 'timers', layout: 'timers' },
+      { name: PERCENTILE_TIMERS, kind: 'timers', layout: 'timers' },
       { name: HOLDS, kind: 'timers', layout: 'timers' },
     ],
     details: {
@@ -176,11 +183,14 @@ class PaneWindowInstance<T, A> implements OperatorInstance {
   readonly #lateRecords: Counter
   readonly #cells: KeyedCells<OpenWindow<A>[]>
   readonly #eventTimers: TimerIndex
+  readonly #percentileTimers: TimerIndex
   readonly #processingTimers: TimerIndex
   readonly #holds: TimerIndex
   readonly #isEventTime: boolean
   /** Whether it matters later what was sent. */
   readonly #keepsSent: boolean
+  /** Undefined: no part of the records is waited for, but all. */
+  readonly #delays: DelayEstimate | undefined
   /** What triggers are shown; set anew by `#look`. */
   readonly #at: { -readonly [N in keyof TriggerTime]: TriggerTime[N] }
   /** The watermark handed on last. */
@@ -202,6 +212,7 @@ class PaneWindowInstance<T, A> implements OperatorInstance {
     this.#lateRecords = context.metrics.counter('lateRecords')
     this.#cells = context.keyed.cells(STATE)
     this.#eventTimers = context.keyed.timers(EVENT_TIMERS)
+    this.#percentileTimers = context.keyed.timers(PERCENTILE_TIMERS)
     this.#processingTimers = context.keyed.timers(PROCESSING_TIMERS)
     this.#holds = context.keyed.timers(HOLDS)
     this.#isEventTime = (windows.clock ?? 'event') === 'event'
@@ -209,14 +220,20 @@ class PaneWindowInstance<T, A> implements OperatorInstance {
       options.accumulation === 'retracting' ||
       (options.accumulation === 'accumulating' &&
         (options.onTimePane === 'if-changed' || options.closingPane === 'if-changed'))
-    this.#at = { window: { startMs: 0, endMs: 0 }, watermarkMs: 0, nowMs: 0 }
+    const { percentile } = options.trigger
+    this.#delays =
+      percentile === undefined || !this.#isEventTime
+        ? undefined
+        : new DelayEstimate(percentile, context.restoredItems as readonly DelayEstimateState[])
+    this.#at = { window: { startMs: 0, endMs: 0 }, watermarkMs: 0, percentileMs: 0, nowMs: 0 }
     this.#toldMs = context.watermarkMs()
     this.#handedOnMs = Math.min(this.#toldMs, this.#holds.peek() - 1)
   }
 
   process(value: unknown): void {
-    this.#look()
     const { time, keyed } = this.#context
+    this.#delays?.record(time.timestampMs)
+    this.#look()
     const timestampMs = this.#isEventTime ? time.timestampMs : this.#at.nowMs
     const assigned = this.#windows.assign(value as T, timestampMs, keyed.key())
     const open = this.#cells.edit(0) ?? []
@@ -242,29 +259,34 @@ class PaneWindowInstance<T, A> implements OperatorInstance {
       // whoever reads late records has not had the row either
       if (!time.isRetraction) this.#late.emit(value)
     }
+    // windows of other keys may be due now
+    if (this.#percentileTimers.peek() <= this.#at.percentileMs) {
+      this.#context.wakeAt(this.#at.nowMs)
+    }
   }
 
   onTimer({ clock, timestampMs }: Timer): void {
-    const open = this.#cells.edit(0)
-    if (open === undefined) return
     this.#look()
-    let left = 0
-    for (const window of open) {
-      const timerMs = clock === 'event' ? window.eventTimerMs : window.processingTimerMs
-      if (timerMs <= timestampMs) {
-        if (clock === 'event') window.eventTimerMs = Infinity
-        else window.processingTimerMs = Infinity
-        const isOver = this.#expiryMs(window) <= this.#at.watermarkMs
-        this.#fireIfReady(window, isOver)
-        if (isOver) continue
-        this.#setTimers(window)
-      }
-      open[left++] = window
+    this.#wake(clock === 'event' ? 'eventTimerMs' : 'processingTimerMs', timestampMs)
+  }
+
+  onWake(): boolean {
+    return this.resume()
+  }
+
+  /** Fires what is due by the watermark of a part of the records. */
+  resume(): boolean {
+    if (this.#delays === undefined) return true
+    this.#look()
+    while (!this.#context.gate.isClosed) {
+      if (!this.#percentileTimers.poll(this.#at.percentileMs)) return true
+      this.#wake('percentileTimerMs', this.#percentileTimers.timestampMs)
     }
-    open.length = left
-    if (left === 0) this.#cells.remove(0)
-    else this.#cells.put(0, open)
-    this.#release()
+    return this.#percentileTimers.peek() > this.#at.percentileMs
+  }
+
+  snapshot(): OperatorSnapshot {
+    return { items: this.#delays === undefined ? [] : [this.#delays.state()] }
   }
 
   onStart(): void {
@@ -284,6 +306,27 @@ class PaneWindowInstance<T, A> implements OperatorInstance {
     this.#output.close?.()
   }
 
+  /** An entry of the key at hand came up: looks at those of its windows that it is of. */
+  #wake(timer: 'eventTimerMs' | 'percentileTimerMs' | 'processingTimerMs', timeMs: number): void {
+    const open = this.#cells.edit(0)
+    if (open === undefined) return
+    let left = 0
+    for (const window of open) {
+      if (window[timer] <= timeMs) {
+        window[timer] = Infinity
+        const isOver = this.#expiryMs(window) <= this.#at.watermarkMs
+        this.#fireIfReady(window, isOver)
+        if (isOver) continue
+        this.#setTimers(window)
+      }
+      open[left++] = window
+    }
+    open.length = left
+    if (left === 0) this.#cells.remove(0)
+    else this.#cells.put(0, open)
+    this.#release()
+  }
+
   /** After something happened to a window that goes on. */
   #goOn(window: OpenWindow<A>): void {
     this.#fireIfReady(window, false)
@@ -294,7 +337,10 @@ class PaneWindowInstance<T, A> implements OperatorInstance {
   #look(): void {
     const nowMs = this.#context.clock.now()
     this.#at.nowMs = nowMs
-    this.#at.watermarkMs = this.#isEventTime ? this.#context.watermarkMs() : nowMs - 1
+    const watermarkMs = this.#isEventTime ? this.#context.watermarkMs() : nowMs - 1
+    this.#at.watermarkMs = watermarkMs
+    this.#at.percentileMs =
+      this.#delays === undefined ? watermarkMs : Math.max(watermarkMs, this.#delays.watermarkMs)
   }
 
   /** The watermark that frees a window. */
@@ -341,6 +387,7 @@ class PaneWindowInstance<T, A> implements OperatorInstance {
       finalPaneCount: 0,
       sent: [],
       eventTimerMs: Infinity,
+      percentileTimerMs: Infinity,
       processingTimerMs: Infinity,
       holdTimerMs: Infinity,
     }
@@ -369,6 +416,7 @@ class PaneWindowInstance<T, A> implements OperatorInstance {
       // where nothing is taken back, the panes of other bounds are those of other windows
       if (this.#options.accumulation === 'retracting' || part === same) into.sent.push(...part.sent)
       into.eventTimerMs = Math.min(into.eventTimerMs, part.eventTimerMs)
+      into.percentileTimerMs = Math.min(into.percentileTimerMs, part.percentileTimerMs)
       into.processingTimerMs = Math.min(into.processingTimerMs, part.processingTimerMs)
       into.holdTimerMs = Math.min(into.holdTimerMs, part.holdTimerMs)
     }
@@ -561,6 +609,12 @@ class PaneWindowInstance<T, A> implements OperatorInstance {
     if (wakeMs < window.processingTimerMs) {
       window.processingTimerMs = Math.min(Math.max(wakeMs, nowMs + 1), TIME_MAX)
       this.#processingTimers.add(window.processingTimerMs)
+    }
+    if (this.#delays !== undefined && readyMs > this.#at.percentileMs) {
+      if (readyMs < window.percentileTimerMs && readyMs !== Infinity) {
+        window.percentileTimerMs = Math.min(readyMs, TIME_MAX)
+        this.#percentileTimers.add(window.percentileTimerMs)
+      }
     }
     if (!this.#holdsWatermarks) return
     const holdMs = this.#holdOf(window)

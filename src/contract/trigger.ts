@@ -21,6 +21,8 @@ export interface TriggerTime {
   readonly window: Window
   /** For windows in processing time: the last millisecond that is over. */
   readonly watermarkMs: number
+  /** The watermark of that part of the records that the trigger's `percentile` says; not below `watermarkMs`. */
+  readonly percentileMs: number
   /** Processing time. A time has passed once the clock is beyond it, so that whatever arrives at that time counts. */
   readonly nowMs: number
 }
@@ -33,6 +35,8 @@ export interface Trigger<in T = unknown, in out S = any> {
   readonly shape: string
   /** User functions in it. */
   readonly functions: readonly UserFunction[]
+  /** Which part of the records its watermark is to wait for; undefined: all. All of a composite are the same. */
+  readonly percentile: number | undefined
   /** Whether it goes by processing time: a replay may divide its panes differently. */
   readonly isTimed: boolean
   /** Whether, when the watermark passes the end, it fires if there is anything new. If not, what was in time may wait longer. */
@@ -46,7 +50,7 @@ export interface Trigger<in T = unknown, in out S = any> {
   /** The window fires because this was ready. */
   onFire(state: S, at: TriggerTime): S
   isFinished(state: S): boolean
-  /** The watermark at which it may become ready; Infinity if none. */
+  /** The watermark, of all records or of a part, at which it may become ready; Infinity if none. */
   nextWatermarkMs(state: S, at: TriggerTime): number
   /** The processing time at which it may become ready; Infinity if none. */
   nextWakeMs(state: S, at: TriggerTime): number

@@ -10,6 +10,7 @@ import { hashKey } from '../../src/core/key-hash.ts'
 import type { AnyKey } from '../../src/core/key.ts'
 import { silentLogger } from '../../src/core/log.ts'
 import { RecordTime } from '../../src/core/time.ts'
+import { decodeValue, encodeValue } from '../../src/core/value-codec.ts'
 import type { GraphNode } from '../../src/plan/job-graph.ts'
 import { StoreContext, operatorContext } from '../../src/runtime/operator-context.ts'
 import { OperatorNode } from '../../src/runtime/operator-node.ts'
@@ -28,6 +29,7 @@ export interface Emitted {
 export interface OperatorSnapshotOf {
   readonly handle: SnapshotHandle
   readonly watermarkMs: number
+  readonly items: readonly unknown[]
 }
 
 const KEY_GROUPS = { start: 0, end: 16 }
@@ -107,7 +109,14 @@ export class KeyedOperatorRun {
     })
     const snapshot = this.#store.snapshot({ checkpointId, kind: 'savepoint', writer })
     while (snapshot.step(1024) === 'more');
-    return { handle: await snapshot.finished, watermarkMs: this.#node.watermarkMs }
+    const { items = [] } =
+      this.#node.instance?.snapshot?.({ checkpointId, kind: 'savepoint' }) ?? {}
+    const bytes = encodeValue(items)
+    return {
+      handle: await snapshot.finished,
+      watermarkMs: this.#node.watermarkMs,
+      items: decodeValue(bytes) as unknown[],
+    }
   }
 
   /** A crash: everything is as it was at the snapshot. Rewinding the clock and what came out is up to the caller. */
@@ -169,7 +178,7 @@ export class KeyedOperatorRun {
         } as never,
         logger: silentLogger,
         signal: new AbortController().signal,
-        restoredItems: [],
+        restoredItems: from?.items ?? [],
       }),
     )
     const names = (this.#description.states ?? []).map(({ name }) => name)

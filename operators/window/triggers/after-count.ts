@@ -28,6 +28,7 @@ function countTrigger(countMin: number): Trigger<unknown, State> {
     name: `afterCount(${countMin})`,
     shape: 'count',
     functions: [],
+    percentile: undefined,
     isTimed: false,
     firesAtEnd: false,
     create: () => ({ count: 0, isFinished: false }),

@@ -25,6 +25,7 @@ function delayTrigger(lengthMs: number): Trigger<unknown, State> {
     name: `afterDelay(${formatMs(lengthMs)})`,
     shape: 'delay',
     functions: [],
+    percentile: undefined,
     isTimed: true,
     firesAtEnd: false,
     create: () => ({ dueMs: Infinity, isFinished: false }),

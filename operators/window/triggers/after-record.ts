@@ -24,6 +24,7 @@ function recordTrigger<T>(f: (value: T) => boolean): Trigger<T, State> {
     name: 'afterRecord',
     shape: 'record',
     functions: [f],
+    percentile: undefined,
     isTimed: false,
     firesAtEnd: false,
     create: () => ({ isSeen: false, isFinished: false }),

@@ -7,6 +7,7 @@
  *  - A window whose first record is late already begins with the late trigger: nothing of it could be in time.
  *  - Windows that become one are late only if all were and the end of the one has passed too.
  */
+import { samePercentile } from './check-triggers.ts'
 import type { Trigger, TriggerTime } from '../../../src/contract/trigger.ts'
 import { EngineError } from '../../../src/core/errors.ts'
 import type { Duration } from '../../../src/core/duration.ts'
@@ -21,6 +22,13 @@ export interface AfterWatermarkOptions<T> {
   readonly late?: Trigger<T>
   /** So much later, in event time: for those who would rather wait a little for stragglers than correct themselves. */
   readonly delay?: Duration
+  /**
+   * Fires as soon as presumably this part of the records has come, above 0 and below 1, instead of nearly all: judged by how far behind the
+   * newest record those of the subtask came lately, over all keys. What comes after that goes by `late`, or without it by the default: a
+   * pane when the watermark itself passes the end, and one for each late record. Such a pane is an early one, since the
+   * watermark itself has not passed.
+   */
+  readonly percentile?: number
 }
 
 interface State {
@@ -48,19 +56,27 @@ export function afterWatermark<T = unknown>(options: AfterWatermarkOptions<T> = 
       `The delay of afterWatermark must not be negative, but is '${String(options.delay)}'`,
     )
   }
+  const { percentile } = options
+  if (percentile !== undefined && !(percentile > 0 && percentile < 1)) {
+    throw new EngineError(
+      'OPTION_INVALID',
+      `The percentile of afterWatermark must be above 0 and below 1, but is ${String(percentile)}`,
+    )
+  }
   return watermarkTrigger<T>(
     options.early === undefined ? undefined : repeated(options.early),
     options.late === undefined ? undefined : repeated(options.late),
-    delayMs,
+    { delayMs, percentile },
     nameOf(options, delayMs),
   )
 }
 
-function nameOf<T>({ early, late }: AfterWatermarkOptions<T>, delayMs: number): string {
+function nameOf<T>({ early, late, percentile }: AfterWatermarkOptions<T>, delayMs: number): string {
   const parts = [
     ...(early === undefined ? [] : [`early: ${early.name}`]),
     ...(late === undefined ? [] : [`late: ${late.name}`]),
     ...(delayMs === 0 ? [] : [`delay: ${formatMs(delayMs)}`]),
+    ...(percentile === undefined ? [] : [`percentile: ${percentile}`]),
   ]
   return `afterWatermark(${parts.join(', ')})`
 }
@@ -68,17 +84,19 @@ function nameOf<T>({ early, late }: AfterWatermarkOptions<T>, delayMs: number): 
 function watermarkTrigger<T>(
   early: Trigger<T> | undefined,
   late: Trigger<T> | undefined,
-  delayMs: number,
+  { delayMs, percentile }: { readonly delayMs: number; readonly percentile: number | undefined },
   name: string,
 ): Trigger<T, State> {
   const endMs = ({ window }: TriggerTime): number => window.endMs - 1 + delayMs
-  const hasPassed = (at: TriggerTime): boolean => at.watermarkMs >= endMs(at)
+  const hasPassed = (at: TriggerTime): boolean =>
+    (percentile === undefined ? at.watermarkMs : at.percentileMs) >= endMs(at)
   return {
     name,
     shape: `watermark(${early?.shape ?? ''},${late?.shape ?? ''})`,
     functions: [...(early?.functions ?? []), ...(late?.functions ?? [])],
+    percentile: samePercentile('afterWatermark', [percentile, early?.percentile, late?.percentile]),
     isTimed: early?.isTimed === true || late?.isTimed === true,
-    firesAtEnd: delayMs === 0,
+    firesAtEnd: delayMs === 0 && percentile === undefined,
     create: () => ({ phase: 'new', early: early?.create(), late: late?.create() }),
     onRecord(state, value, at) {
       if (state.phase === 'new')

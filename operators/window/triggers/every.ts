@@ -38,6 +38,7 @@ function periodTrigger(periodMs: number, isAligned: boolean): Trigger<unknown, S
     name: `every(${formatMs(periodMs)}${isAligned ? ', aligned' : ''})`,
     shape: 'every',
     functions: [],
+    percentile: undefined,
     isTimed: true,
     firesAtEnd: false,
     create: () => ({ dueMs: Infinity, hasNew: false }),

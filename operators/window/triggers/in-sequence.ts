@@ -7,7 +7,7 @@
  *  - It has finished when all have.
  */
 import type { Trigger } from '../../../src/contract/trigger.ts'
-import { checkTriggers } from './check-triggers.ts'
+import { checkTriggers, samePercentile } from './check-triggers.ts'
 
 interface State {
   states: unknown[]
@@ -28,6 +28,10 @@ function sequenceTrigger<T>(triggers: readonly Trigger<T>[]): Trigger<T, State> 
     name: `inSequence(${triggers.map(({ name }) => name).join(', ')})`,
     shape: `sequence(${triggers.map(({ shape }) => shape).join(',')})`,
     functions: triggers.flatMap(({ functions }) => functions),
+    percentile: samePercentile(
+      'inSequence',
+      triggers.map((trigger) => trigger.percentile),
+    ),
     isTimed: triggers.some(({ isTimed }) => isTimed),
     firesAtEnd: triggers.every(({ firesAtEnd }) => firesAtEnd),
     create: () => ({ states: triggers.map((trigger) => trigger.create()) }),

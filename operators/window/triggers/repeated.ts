@@ -1,4 +1,5 @@
 /** A trigger that begins again. */
+import { samePercentile } from './check-triggers.ts'
 import type { Trigger } from '../../../src/contract/trigger.ts'
 
 interface State {
@@ -26,6 +27,7 @@ function repeatedTrigger<T>(inner: Trigger<T>, until: Trigger<T> | undefined): T
     name: `repeated(${inner.name}${until === undefined ? '' : `, until: ${until.name}`})`,
     shape: `repeated(${inner.shape}${until === undefined ? '' : `,${until.shape}`})`,
     functions: [...inner.functions, ...(until?.functions ?? [])],
+    percentile: samePercentile('repeated', [inner.percentile, until?.percentile]),
     isTimed: inner.isTimed || until?.isTimed === true,
     firesAtEnd: inner.firesAtEnd || until?.firesAtEnd === true,
     create: () => ({ inner: inner.create(), until: until?.create(), isFinished: false }),

@@ -1,6 +1,6 @@
 /** Triggers that wait for each other, or for the first of them. */
 import type { Trigger } from '../../../src/contract/trigger.ts'
-import { checkTriggers } from './check-triggers.ts'
+import { checkTriggers, samePercentile } from './check-triggers.ts'
 
 interface State {
   states: unknown[]
@@ -36,6 +36,10 @@ function jointTrigger<T>(
     name: `${kind}(${triggers.map(({ name }) => name).join(', ')})`,
     shape: `${kind}(${triggers.map(({ shape }) => shape).join(',')})`,
     functions: triggers.flatMap(({ functions }) => functions),
+    percentile: samePercentile(
+      kind,
+      triggers.map((trigger) => trigger.percentile),
+    ),
     isTimed: triggers.some(({ isTimed }) => isTimed),
     firesAtEnd:
       kind === 'whenAny'

@@ -78,12 +78,15 @@ const { trigger: triggers } = fc.letrec<{ trigger: Trigger<Row> }>((tie) => {
           early: option(),
           late: option(),
           delay: fc.option(duration(0, 10), { nil: undefined }),
+          // one for all, since a window follows one only
+          percentile: fc.constantFrom(undefined, undefined, 0.8),
         })
-        .map(({ early, late, delay }) =>
+        .map(({ early, late, delay, percentile }) =>
           afterWatermark<Row>({
             ...(early === undefined ? {} : { early }),
             ...(late === undefined ? {} : { late }),
             ...(delay === undefined ? {} : { delay }),
+            ...(percentile === undefined ? {} : { percentile }),
           }),
         ),
       several().map((list) => inSequence(...list)),
@@ -411,7 +414,8 @@ class Script {
   play(run: KeyedOperatorRun, step: Step): void {
     switch (step.kind) {
       case 'record':
-        return run.record(step.key, step.row, step.atMs)
+        run.record(step.key, step.row, step.atMs)
+        return run.advanceTo(this.nowMs)
       case 'watermark':
         this.watermarkMs += step.byMs
         return run.watermark(this.watermarkMs)

@@ -20,6 +20,7 @@ import { copyValue } from '../../../../src/core/value.ts'
 class Pane {
   nowMs = 0
   watermarkMs = -Infinity
+  percentileMs = -Infinity
   window = { startMs: 0, endMs: 100 }
   fired = 0
   state: unknown
@@ -288,6 +289,27 @@ describe('afterWatermark', () => {
     open.add(2)
     fired.merge(open)
     assert.equal(fired.fired, 2)
+  })
+})
+
+describe('afterWatermark with a percentile', () => {
+  test('fires by the watermark of that part of the records, once', () => {
+    const pane = new Pane(afterWatermark({ percentile: 0.9, late: afterCount(2) }))
+    pane.add(1)
+    pane.percentileMs = 99
+    assert.ok(pane.at({ watermarkMs: 50 }))
+    assert.equal(pane.add(1), 0)
+    assert.equal(pane.add(1), 1)
+  })
+
+  test('is the same in all parts of a composite', () => {
+    const ninety = afterWatermark({ percentile: 0.9 })
+    assert.equal(inSequence(ninety, afterCount(1), ninety).percentile, 0.9)
+    assert.equal(afterWatermark({ early: repeated(ninety) }).percentile, 0.9)
+    assert.throws(() => whenAny(ninety, afterWatermark({ percentile: 0.8 })), isInvalid)
+    for (const percentile of [0, 1, 90, NaN]) {
+      assert.throws(() => afterWatermark({ percentile }), isInvalid)
+    }
   })
 })
 
