@@ -96,11 +96,23 @@ export class FaultPlan {
     this.#random = random
     this.#faults = faults
     this.#patienceSteps = patienceSteps
+    let former: Fault | undefined
     this.#planned = Array.from({ length: random.between(1, countMax) }, (_, index) => {
       // the first start restores nothing; a later one is best hit while it does
       const hitsRestore = index > 0 && random.chance(0.35)
       const phase = hitsRestore ? 'restoring' : random.pick(PHASES.slice(1))
+      const isBack = former === 'savepoint restored'
       const fault = random.pick(faults)
+      former = fault
+      if (faults === KAFKA_FAULTS && isBack && random.chance(0.6)) {
+        // the first checkpoint of a new line, with the markers of the former still there
+        former = random.pick(['process crash', 'power loss', 'zombie'] as const)
+        return {
+          fault: former,
+          phase: random.pick(['publishing', 'committing'] as const),
+          waitSteps: 0,
+        }
+      }
       if (fault === 'transactions time out') {
         // what is open then counts only between the barrier and its commit
         const when = random.pick(['publishing', 'committing', 'committing', phase] as const)

@@ -54,7 +54,7 @@ export class KafkaOutput {
     const { random } = world
     this.#world = world
     this.#mode = random.pick(['resumed', 'stored'])
-    this.#poolSize = random.between(3, 5)
+    this.#poolSize = random.pick([3, 3, 4])
     this.#partitionCount = random.between(1, 3)
     this.timeoutMs = random.pick([60_000, 60_000, 2000])
     const version = random.pick([0, 2] as const)

@@ -8,7 +8,7 @@ import { test } from 'node:test'
 import { FaultTable, KAFKA_FAULTS } from './faults.ts'
 import { simulate } from './simulate.ts'
 
-const SEED_COUNT = 150
+const SEED_COUNT = 500
 
 test(`${SEED_COUNT} seeds with Kafka: readers of committed records see the reference, whatever strikes when`, async (t) => {
   const table = new FaultTable()

@@ -17,6 +17,11 @@ const run = promisify(execFile)
 /** Of the package: compiled files lie three directories below it. */
 const ROOT = fileURLToPath(new URL('../../../', import.meta.url))
 const PATCHES = join(ROOT, 'test/simulation/planted')
+/** Those of the sink for Kafka are looked for by jobs that have it. */
+function sinkOf(name: string): 'store' | 'kafka' {
+  return name.startsWith('kafka-') ? 'kafka' : 'store'
+}
+
 const SOURCES = ['src', 'operators', 'state-backends', 'test/simulation']
 
 /** Seeds within which each planted bug is found. */
@@ -46,11 +51,12 @@ export async function findPlanted(
       '1',
       String(PLANTED_SEEDS_MAX),
       '--until-failure',
+      ...(sinkOf(name) === 'kafka' ? ['--kafka'] : []),
     ])
     const found = /^seed (\d+): (.*)$/m.exec(output)
     if (found === null) return undefined
     const seed = Number(found[1])
-    const { failure } = await simulate(seed)
+    const { failure } = await simulate(seed, { sink: sinkOf(name) })
     if (failure !== undefined) throw new Error(`Seed ${seed} fails without ${name} too: ${failure}`)
     return { seed, failure: found[2] ?? '' }
   } finally {

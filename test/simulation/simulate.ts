@@ -289,7 +289,7 @@ class Simulation {
       subtaskCount: 0,
       ended: undefined,
     }
-    const parallelism = random.between(1, 4)
+    const parallelism = random.between(1, this.#kafka === undefined ? 4 : 3)
     const slotCount = random.between(1, Math.min(3, parallelism))
     this.#bringUp(process, { parallelism, slotCount }).catch((error: unknown) => {
       process.ended = { error: toEngineError(error) }

@@ -110,8 +110,8 @@ const fullSize: WorkloadSize = {
 
 /** For runs that look at what a sink does with many small epochs. */
 export const smallSize: WorkloadSize = {
-  eventsMin: 150,
-  eventsMax: 350,
+  eventsMin: 120,
+  eventsMax: 260,
   pipelinesMax: 2,
   noteLengths: [0],
   pipelines: PIPELINES.filter((pipeline) => pipeline !== 'expanded'),
