@@ -39,7 +39,7 @@ export class KeyTable<V> {
     return this.#index.find(key, hash, sub)
   }
 
-  /** Brings the entries of keys with these hashes into the processor's cache; see `KeyIndex.warm`. How many there are. */
+  /** Brings the entries of keys with these hashes into the processor's cache; see `KeyIndex.warm`. */
   warm(hashes: Int32Array, from: number, to: number): number {
     return this.#index.warm(hashes, from, to, this.#values)
   }

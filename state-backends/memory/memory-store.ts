@@ -41,8 +41,8 @@ export class MemoryStore implements KeyedStore {
   readonly #timers = new Map<string, TimerQueue>()
   /** Those with one cell per key. */
   readonly #warmed: TableCells[] = []
-  /** Kept, so that the compiler cannot leave the work out. */
-  warmedCount = 0
+  /** What warming saw; kept, so that the compiler cannot leave the work out. */
+  seen = 0
   #snapshot: MemorySnapshot | undefined
 
   constructor(options: KeyedStoreOptions) {
@@ -58,7 +58,7 @@ export class MemoryStore implements KeyedStore {
 
   warm(hashes: Int32Array, from: number, to: number): void {
     for (const { table } of this.#warmed) {
-      if (table.liveCount >= WARMED_ENTRIES_MIN) this.warmedCount += table.warm(hashes, from, to)
+      if (table.liveCount >= WARMED_ENTRIES_MIN) this.seen ^= table.warm(hashes, from, to)
     }
   }
 

@@ -64,7 +64,7 @@ describe('KeyIndex', () => {
     assert.equal(index.find(7, hash, 0), 0)
   })
 
-  test('warming counts entries and changes nothing', () => {
+  test('warming sees what lies beside entries and changes nothing', () => {
     const index = new KeyIndex(false)
     const values: number[] = []
     for (let key = 0; key < 1000; key++) values[index.insert(key, hashKey(key), 0)] = key
