@@ -35,10 +35,12 @@ export class RecordBatch {
     this.retractionCount += 1
   }
 
-  /** Ready to be filled again. The references of the former records are let go when they are overwritten. */
+  /** Ready to be filled again. Lets go of its records: a batch that waits to be used again would make each scavenge copy them. */
   reset(): void {
+    const { values, count } = this
+    for (let row = 0; row < count; row++) values[row] = undefined
     if (this.retractionCount > 0) {
-      this.retractions.fill(0, 0, this.count)
+      this.retractions.fill(0, 0, count)
       this.retractionCount = 0
     }
     this.count = 0

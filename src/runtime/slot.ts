@@ -27,7 +27,10 @@ import type { SlotCommand, SlotEvent, SubtaskName } from './slot-protocol.ts'
 import { Subtask } from './subtask.ts'
 import type { SubtaskOptions } from './subtask.ts'
 
-/** Steps of one subtask before the next has its turn. */
+/**
+ * Steps of one subtask before the next has its turn. A source takes one, so that what it has read is worked off before it reads on:
+ * records that wait are copied by the garbage collector and fall out of the processor's cache.
+ */
 const STEPS_PER_TURN_MAX = 8
 
 export interface SlotOptions {
@@ -109,7 +112,8 @@ export class Slot {
     const nowMs = this.#options.clock.now()
     let isBusy = false
     for (const subtask of this.#running) {
-      for (let steps = 0; steps < STEPS_PER_TURN_MAX && subtask.step(nowMs); steps++) isBusy = true
+      const stepsMax = subtask.isSource ? 1 : STEPS_PER_TURN_MAX
+      for (let steps = 0; steps < stepsMax && subtask.step(nowMs); steps++) isBusy = true
     }
     return isBusy
   }

@@ -165,6 +165,11 @@ export class Subtask {
     return `${this.options.task.nodes.map(nameOf).join(' -> ')}#${this.options.subtaskIndex}`
   }
 
+  /** Whether it makes its records itself. */
+  get isSource(): boolean {
+    return this.#source !== undefined
+  }
+
   /** Takes a step; whether anything was done. `nowMs` is processing time. */
   step(nowMs: number): boolean {
     if (this.#isFailed || this.#isClosed) return false
@@ -507,8 +512,12 @@ export class Subtask {
       // what was left behind is handed on before the watermark that came with the batch
       if (this.#gate.isClosed) this.#isUnfinished = true
       this.#row = -1
-      if (this.#source === undefined) this.#input.finishBatch(channelIndex, batch)
-      else this.#chain.head.advance(this.#source.watermark())
+      if (this.#source === undefined) {
+        this.#input.finishBatch(channelIndex, batch)
+      } else {
+        batch.reset()
+        this.#chain.head.advance(this.#source.watermark())
+      }
     }
     this.#afterFeed()
   }
