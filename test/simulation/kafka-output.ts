@@ -8,6 +8,7 @@
  */
 import { text } from 'millrace'
 import type { Sink } from 'millrace'
+import type { OnPartialCommit } from '../../src/checkpoint/lost-output.ts'
 import type { EngineError } from '../../src/core/errors.ts'
 import { kafkaSinkOver } from '../../operators/kafka/kafka-sink.ts'
 import type { EndedPart } from './kafka-model/cluster-model.ts'
@@ -44,6 +45,9 @@ export class KafkaOutput {
   /** Checkpoints of which something was aborted that a marker had been written for, and those of which something was committed. */
   readonly #aborted = new Set<string>()
   readonly #committed = new Set<string>()
+  /** What was in transactions that were aborted although a marker had been written in them. */
+  readonly #abortedRows: OutputRow[] = []
+  #decision: OnPartialCommit = 'fail'
 
   constructor(
     world: World,
@@ -106,6 +110,22 @@ export class KafkaOutput {
     this.store.forget((epoch) => isGivenUp(epoch, rewind))
   }
 
+  /** What the user has decided about output that is lost in part. */
+  get decision(): OnPartialCommit {
+    return this.#decision
+  }
+
+  /** The user decides, after the job has stopped with this error; false where he has done so before, or leaves it so. */
+  decides({ code }: EngineError): boolean {
+    if (this.#decision !== 'fail' || this.#world.random.chance(0.3)) return false
+    const canGoBack = code === 'OUTPUT_PARTLY_COMMITTED'
+    this.#decision =
+      canGoBack && this.#world.random.chance(0.5) ? 'accept-duplicates' : 'accept-loss'
+    if (this.#decision === 'accept-loss') this.store.excuse(this.#abortedRows)
+    else this.store.allowDuplicates()
+    return true
+  }
+
   /** Whether the job stops, as it must, since output is lost in part. */
   isStop({ code, message }: EngineError): boolean {
     if (code !== 'OUTPUT_PARTLY_COMMITTED' && code !== 'OUTPUT_LOST') return false
@@ -148,6 +168,10 @@ export class KafkaOutput {
       line: this.lines.indexOf(marker.metadata),
       checkpointId: marker.offset,
       rows: entries.flatMap(valuesOf),
+    }
+    if (end === 'abort') {
+      this.#abortedRows.push(...epoch.rows)
+      if (this.#decision === 'accept-loss') this.store.excuse(epoch.rows)
     }
     if (end === 'abort' || this.#rewinds.some((rewind) => isGivenUp(epoch, rewind))) return
     this.store.apply(`${topic}-${partition}/${first.baseOffset}`, epoch)

@@ -14,7 +14,9 @@ export interface VisibleEpoch {
 
 export class OutputStore<E extends VisibleEpoch = VisibleEpoch> {
   readonly #expected: ReadonlyMap<OutputRow, number>
-  readonly #exactlyOnce: boolean
+  #exactlyOnce: boolean
+  /** Rows that may be missing. */
+  readonly #excused = new Map<OutputRow, number>()
   readonly #epochs = new Map<string, E>()
   readonly #counts = new Map<OutputRow, number>()
   rowCount = 0
@@ -43,10 +45,21 @@ export class OutputStore<E extends VisibleEpoch = VisibleEpoch> {
     }
   }
 
+  /** From now on rows may come more often than the reference has them. */
+  allowDuplicates(): void {
+    this.#exactlyOnce = false
+  }
+
+  /** These may be missing, each once for each time it is named. */
+  excuse(rows: readonly OutputRow[]): void {
+    for (const row of rows) this.#excused.set(row, (this.#excused.get(row) ?? 0) + 1)
+  }
+
   /** What is not there; undefined if everything is. */
   missing(): string | undefined {
     for (const [row, count] of this.#expected) {
-      if ((this.#counts.get(row) ?? 0) < count) return `The output lacks '${row}'`
+      const excused = this.#excused.get(row) ?? 0
+      if ((this.#counts.get(row) ?? 0) + excused < count) return `The output lacks '${row}'`
     }
     return undefined
   }

@@ -44,6 +44,8 @@ const MAX_PARALLELISM = 16
 /** Checkpoints that every run has. */
 const CHECKPOINTS_MIN = 3
 const STEPS_MAX = 200_000
+/** So long the source of a job with Kafka waits for all faults. */
+const WAIT_STEPS_MAX = 15_000
 
 export interface SimulationResult {
   readonly seed: number
@@ -135,6 +137,8 @@ class Simulation {
   #forkedAtId = 0
   /** The job has asked the user what to do about output that is lost in part. */
   #isStopped = false
+  /** And the user has told it, and it runs on. */
+  #isResumed = false
 
   constructor(seed: number, options: SimulationOptions) {
     this.#world = new World(seed, options)
@@ -175,7 +179,9 @@ class Simulation {
     let failure: string | undefined
     try {
       await this.#drive()
-      failure = this.#store.wrong ?? (this.#isStopped ? undefined : this.#store.missing())
+      failure =
+        this.#store.wrong ??
+        (this.#isStopped && !this.#isResumed ? undefined : this.#store.missing())
     } catch (error) {
       failure = error instanceof Error ? (error.stack ?? error.message) : String(error)
     }
@@ -209,7 +215,10 @@ class Simulation {
         }
         if (this.#kafka?.isStop(ended.error) === true) {
           this.#isStopped = true
-          return
+          this.#isResumed = this.#kafka.decides(ended.error)
+          if (!this.#isResumed) return
+          this.#process = this.#start()
+          continue
         }
         if (!isExpected(ended.error)) throw ended.error
         this.#process = this.#start()
@@ -388,6 +397,7 @@ class Simulation {
       closeTimeoutMs: 60_000,
       from: restore,
       claim: this.#claims,
+      onPartialCommit: this.#kafka?.decision ?? 'fail',
       allowNonRestoredState: false,
       bounds,
       clock: world.clock,
@@ -455,7 +465,9 @@ class Simulation {
     if (index < this.#workload.events.length * 0.7) return 0
     const isReady =
       this.#checkpoints >= CHECKPOINTS_MIN &&
-      (this.#plan.waitsForEnd || (this.#faults.length > 0 && this.#kafka === undefined))
+      (this.#plan.waitsForEnd ||
+        (this.#faults.length > 0 &&
+          (this.#kafka === undefined || this.#world.steps > WAIT_STEPS_MAX)))
     return isReady ? 0 : 2
   }
 
