@@ -1,6 +1,6 @@
 /**
  * The jars of the broker that the tests start, and whether this machine can run it. Maven fetches them once into
- * `${XDG_CACHE_HOME:-~/.cache}/millrace-test-kafka/<digest of pom.xml>`; two processes that fetch at once do not disturb
+ * `${XDG_CACHE_HOME:-~/.cache}/millrace-test-kafka/<digest of pom.xml with the version>`; two processes that fetch at once do not disturb
  * each other, since the directory gets its name by one rename.
  */
 import { execFile, execFileSync } from 'node:child_process'
@@ -16,6 +16,13 @@ const javaVersionMin = 17
 const supportDirectory = join(projectDirectory(), 'test', 'support', 'kafka')
 const pomFile = join(supportDirectory, 'pom.xml')
 
+const newestPom = readFileSync(pomFile, 'utf8')
+const versionInPom = /<kafka.version>(.*)<\/kafka.version>/
+
+/** The release that tests run on: that of pom.xml, unless MILLRACE_KAFKA_VERSION says otherwise. */
+export const kafkaVersion: string =
+  process.env['MILLRACE_KAFKA_VERSION'] ?? versionInPom.exec(newestPom)?.[1] ?? ''
+
 /** How the broker logs. */
 export const log4jFile: string = join(supportDirectory, 'log4j2.properties')
 
@@ -30,18 +37,18 @@ export function kafkaMissing(): string | undefined {
   const version = javaVersion()
   if (version === undefined) return `no Java ${javaVersionMin} or newer is installed`
   if (version < javaVersionMin) return `Java ${version} is too old, ${javaVersionMin} is needed`
-  if (!existsSync(jarsDirectory()) && !runs('mvn')) return 'Maven is not installed'
+  if (!existsSync(jarsDirectory(kafkaVersion)) && !runs('mvn')) return 'Maven is not installed'
   return undefined
 }
 
-/** The directory with the jars, which are fetched if they are not there yet. */
-export async function kafkaJars(): Promise<string> {
-  const directory = jarsDirectory()
+/** The directory with the jars of a release, which are fetched if they are not there yet. */
+export async function kafkaJars(version: string = kafkaVersion): Promise<string> {
+  const directory = jarsDirectory(version)
   if (existsSync(directory)) return directory
   await mkdir(dirname(directory), { recursive: true })
   const work = await mkdtemp(join(dirname(directory), 'part-'))
   try {
-    await writeFile(join(work, 'pom.xml'), readFileSync(pomFile))
+    await writeFile(join(work, 'pom.xml'), pomOf(version))
     await promisify(execFile)('mvn', [
       '-q',
       '-B',
@@ -60,10 +67,14 @@ export async function kafkaJars(): Promise<string> {
   return directory
 }
 
-function jarsDirectory(): string {
-  const digest = createHash('sha256').update(readFileSync(pomFile)).digest('hex').slice(0, 12)
+function jarsDirectory(version: string): string {
+  const digest = createHash('sha256').update(pomOf(version)).digest('hex').slice(0, 12)
   const cache = process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache')
   return join(cache, 'millrace-test-kafka', digest)
+}
+
+function pomOf(version: string): string {
+  return newestPom.replace(versionInPom, `<kafka.version>${version}</kafka.version>`)
 }
 
 function jdk(program: string): string {

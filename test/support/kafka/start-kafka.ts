@@ -1,8 +1,8 @@
 /**
- * A real Kafka broker (KRaft, one node) on loopback, for tests.
+ * A real Kafka broker (KRaft) on loopback, or three of them, for tests.
  *
  * Invariants
- *  - No broker outlives the process that started it, even when that is killed: a keeper process (broker-keeper.ts) ends it.
+ *  - No broker outlives the process that started it, even when that is killed: a keeper process each (broker-keeper.ts) ends it.
  *  - A broker that nobody stops does not keep the test process alive.
  *  - `startKafka` and `restart` return when the broker answers. Ports and data stay the same over `kill` and `restart`.
  *
@@ -12,7 +12,7 @@ import { execFile, fork } from 'node:child_process'
 import type { ChildProcess } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { extname, join } from 'node:path'
@@ -37,6 +37,10 @@ export interface StartKafkaOptions {
   readonly isSecure?: boolean
   /** Levels of features: `{ 'transaction.version': 0 }` gives the transactions of Kafka 3. */
   readonly features?: Readonly<Record<string, number>>
+  /** Of Kafka. Default: `kafkaVersion`. */
+  readonly version?: string
+  /** Three have three replicas of all, of which two must be in sync. Default 1. Not with `isSecure`. */
+  readonly brokerCount?: 1 | 3
 }
 
 /** The user of the secure listener. */
@@ -52,18 +56,27 @@ export interface SecureListeners {
 }
 
 export interface RunningKafka {
-  /** `host:port`. */
+  /** `host:port`, of the first broker. */
   readonly bootstrap: string
+  readonly brokers: readonly RunningBroker[]
   /** The secure listener, and the certificate that it is trusted by. */
   readonly secure: SecureListeners | undefined
-  /** Configuration, data and log of the broker; removed by `stop`. */
+  /** Configuration, data and logs; removed by `stop`. */
   readonly directory: string
-  /** Ends the broker with SIGKILL: connections break, what was written stays. */
+  /** Ends all brokers with SIGKILL: connections break, what was written stays. */
   kill(): Promise<void>
-  /** Starts it again, on the same port and data. */
+  /** Starts them again, on the same ports and data. */
   restart(): Promise<void>
-  /** Ends the broker and removes its directory. */
+  /** Ends the brokers and removes their directory. */
   stop(): Promise<void>
+}
+
+export interface RunningBroker {
+  readonly id: number
+  /** `host:port`. */
+  readonly address: string
+  kill(): Promise<void>
+  restart(): Promise<void>
 }
 
 /**
@@ -87,69 +100,139 @@ export function sharedKafka(): Promise<RunningKafka> {
 export async function startKafka(options: StartKafkaOptions = {}): Promise<RunningKafka> {
   const missing = kafkaMissing()
   if (missing !== undefined) throw new Error(`No Kafka can be started: ${missing}`)
-  const jars = await kafkaJars()
+  const jars = await kafkaJars(options.version)
   const directory = await mkdtemp(join(tmpdir(), 'millrace-kafka-'))
-  const keeper = new Keeper(directory, join(directory, 'log'))
-  const [port, controllerPort, securePort, mutualPort] = await freePorts()
-  const configuration = join(directory, 'server.properties')
-  const lines = Object.entries({
-    ...propertiesFor(directory, port, controllerPort),
-    ...(options.isSecure === true
-      ? secureProperties(directory, { port, controllerPort, securePort, mutualPort })
-      : {}),
-    ...options.properties,
-  }).map(([name, value]) => `${name}=${value}\n`)
-  await writeFile(configuration, lines.join(''))
-  const certificates = options.isSecure === true ? await makeCertificates(directory) : undefined
-  const jvm = [
-    '-Xmx512m',
-    '-XX:+UseSerialGC',
-    '-XX:TieredStopAtLevel=1',
-    '-Djava.awt.headless=true',
-    `-Dlog4j2.configurationFile=${log4jFile}`,
-    '-cp',
-    join(jars, '*'),
-  ]
+  const places = await placesFor(directory, options.brokerCount ?? 1)
+  const secure = options.isSecure === true ? await secureListeners(directory, places) : undefined
   const clusterId = `a${randomBytes(16).toString('base64url').slice(1)}`
-  await promisify(execFile)(java, [
-    ...jvm,
-    'kafka.tools.StorageTool',
-    'format',
-    '-t',
-    clusterId,
-    '-c',
-    configuration,
-    ...Object.entries(options.features ?? {}).flatMap(([name, level]) => [
-      '--feature',
-      `${name}=${level}`,
-    ]),
-    ...scramMechanisms.flatMap((mechanism) => ['--add-scram', scramOf(mechanism)]),
-  ])
-  const bootstrap = `127.0.0.1:${port}`
-  const start = async (): Promise<void> => {
-    await keeper.ask({
-      kind: 'start',
-      command: java,
-      args: [...jvm, 'kafka.Kafka', configuration],
-    })
-    await keeper.whileRunning(answering(bootstrap))
+  const brokers = await Promise.all(
+    places.map(async (place) => {
+      const broker = new Broker(place, jars)
+      await broker.format(places, options, clusterId)
+      return broker
+    }),
+  )
+  const restart = async (): Promise<void> => {
+    await Promise.all(brokers.map((broker) => broker.start(brokers.length)))
   }
-  await start()
+  await restart()
   return {
-    bootstrap,
-    secure: certificates && {
-      ...certificates,
-      bootstrap: `localhost:${securePort}`,
-      mutualBootstrap: `localhost:${mutualPort}`,
-    },
+    bootstrap: addressOf(places[0] as Place),
+    brokers: brokers.map((broker) => ({
+      id: broker.place.id,
+      address: addressOf(broker.place),
+      kill: () => broker.end('SIGKILL'),
+      restart: () => broker.start(1),
+    })),
+    secure,
     directory,
-    kill: () => keeper.ask({ kind: 'end', signal: 'SIGKILL' }),
-    restart: start,
+    kill: () => inTurn(brokers, (broker) => broker.end('SIGKILL')),
+    restart,
     async stop() {
-      await keeper.ask({ kind: 'end', signal: 'SIGTERM' })
-      keeper.dismiss()
+      await Promise.all(brokers.map((broker) => broker.end('SIGTERM')))
+      for (const broker of brokers) broker.dismiss()
       await rm(directory, { recursive: true, force: true })
     },
+  }
+}
+
+async function inTurn<T>(items: readonly T[], work: (item: T) => Promise<void>): Promise<void> {
+  for (const item of items) await work(item)
+}
+
+/** Where a broker is. */
+interface Place {
+  readonly id: number
+  readonly directory: string
+  readonly port: number
+  readonly controllerPort: number
+  readonly securePort: number
+  readonly mutualPort: number
+}
+
+function addressOf({ port }: Place): string {
+  return `127.0.0.1:${port}`
+}
+
+async function placesFor(directory: string, count: number): Promise<readonly Place[]> {
+  const ports = await freePorts(4 * count)
+  return Promise.all(
+    Array.from({ length: count }, async (_, index): Promise<Place> => {
+      const own = count === 1 ? directory : join(directory, `broker-${index + 1}`)
+      await mkdir(own, { recursive: true })
+      const [port = 0, controllerPort = 0, securePort = 0, mutualPort = 0] = ports.slice(4 * index)
+      return { id: index + 1, directory: own, port, controllerPort, securePort, mutualPort }
+    }),
+  )
+}
+
+class Broker {
+  readonly place: Place
+  readonly #keeper: Keeper
+  readonly #configuration: string
+  readonly #jvm: readonly string[]
+
+  constructor(place: Place, jars: string) {
+    this.place = place
+    this.#keeper = new Keeper(place.directory, join(place.directory, 'log'))
+    this.#configuration = join(place.directory, 'server.properties')
+    this.#jvm = [
+      '-Xmx512m',
+      '-XX:+UseSerialGC',
+      '-XX:TieredStopAtLevel=1',
+      '-Djava.awt.headless=true',
+      `-Dlog4j2.configurationFile=${log4jFile}`,
+      '-cp',
+      join(jars, '*'),
+    ]
+  }
+
+  async format(
+    places: readonly Place[],
+    options: StartKafkaOptions,
+    clusterId: string,
+  ): Promise<void> {
+    const lines = Object.entries({
+      ...propertiesFor(this.place, places),
+      ...(options.isSecure === true ? secureProperties(this.place) : {}),
+      ...options.properties,
+    }).map(([name, value]) => `${name}=${value}\n`)
+    await writeFile(this.#configuration, lines.join(''))
+    await promisify(execFile)(java, [
+      ...this.#jvm,
+      'kafka.tools.StorageTool',
+      'format',
+      '-t',
+      clusterId,
+      '-c',
+      this.#configuration,
+      ...Object.entries(options.features ?? {}).flatMap(([name, level]) => [
+        '--feature',
+        `${name}=${level}`,
+      ]),
+      // older releases than 3.5 do not know them
+      ...(options.isSecure === true
+        ? scramMechanisms.flatMap((mechanism) => ['--add-scram', scramOf(mechanism)])
+        : []),
+    ])
+  }
+
+  /** Settles when it answers and knows so many brokers. */
+  async start(knownMin: number): Promise<void> {
+    await this.#keeper.ask({
+      kind: 'start',
+      command: java,
+      args: [...this.#jvm, 'kafka.Kafka', this.#configuration],
+    })
+    await this.#keeper.whileRunning(answering(addressOf(this.place), knownMin))
+  }
+
+  end(signal: 'SIGKILL' | 'SIGTERM'): Promise<void> {
+    return this.#keeper.ask({ kind: 'end', signal })
+  }
+
+  dismiss(): void {
+    this.#keeper.dismiss()
   }
 }
 
@@ -214,8 +297,8 @@ class Keeper {
   }
 }
 
-/** Settles when the broker answers requests and knows itself. */
-async function answering(bootstrap: string): Promise<void> {
+/** Settles when the broker answers requests and knows so many brokers, itself among them. */
+async function answering(bootstrap: string, knownMin: number): Promise<void> {
   loadKafkajs() // cures its endless timer, here too
   const kafka = new Kafka({
     brokers: [bootstrap],
@@ -227,7 +310,7 @@ async function answering(bootstrap: string): Promise<void> {
     const admin = kafka.admin()
     try {
       await admin.connect()
-      if ((await admin.describeCluster()).brokers.length > 0) return
+      if ((await admin.describeCluster()).brokers.length >= knownMin) return
     } catch (error) {
       if (performance.now() > until) {
         throw new Error(`The broker at ${bootstrap} does not answer`, { cause: error })
@@ -240,26 +323,30 @@ async function answering(bootstrap: string): Promise<void> {
 }
 
 function propertiesFor(
-  directory: string,
-  port: number,
-  controllerPort: number,
+  { id, directory, port, controllerPort }: Place,
+  places: readonly Place[],
 ): Record<string, string | number | boolean> {
+  const replicaCount = places.length
+  const inSyncMin = replicaCount > 1 ? 2 : 1
+  const voters = places.map((place) => `${place.id}@127.0.0.1:${place.controllerPort}`)
   return {
     'process.roles': 'broker,controller',
-    'node.id': 1,
-    'controller.quorum.voters': `1@127.0.0.1:${controllerPort}`,
+    'node.id': id,
+    'controller.quorum.voters': voters.join(','),
     'controller.listener.names': 'CONTROLLER',
     listeners: `PLAINTEXT://127.0.0.1:${port},CONTROLLER://127.0.0.1:${controllerPort}`,
     'advertised.listeners': `PLAINTEXT://127.0.0.1:${port}`,
     'listener.security.protocol.map': 'PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT',
     'log.dirs': join(directory, 'data'),
     'auto.create.topics.enable': false,
-    // one node
-    'offsets.topic.num.partitions': 1,
-    'offsets.topic.replication.factor': 1,
-    'transaction.state.log.num.partitions': 1,
-    'transaction.state.log.replication.factor': 1,
-    'transaction.state.log.min.isr': 1,
+    // of the coordinators' topics there is one partition a broker
+    'offsets.topic.num.partitions': replicaCount,
+    'offsets.topic.replication.factor': replicaCount,
+    'transaction.state.log.num.partitions': replicaCount,
+    'transaction.state.log.replication.factor': replicaCount,
+    'transaction.state.log.min.isr': inSyncMin,
+    'default.replication.factor': replicaCount,
+    'min.insync.replicas': inSyncMin,
     'controlled.shutdown.enable': false,
     // small and quick
     'num.network.threads': 2,
@@ -281,15 +368,8 @@ function scramOf(mechanism: string): string {
   return `${mechanism}=[name=${testUser.username},password=${testUser.password}]`
 }
 
-function secureProperties(
-  directory: string,
-  ports: {
-    readonly port: number
-    readonly controllerPort: number
-    readonly securePort: number
-    readonly mutualPort: number
-  },
-): Properties {
+function secureProperties(place: Place): Properties {
+  const { directory, ...ports } = place
   const login = 'org.apache.kafka.common.security'
   const scram = `${login}.scram.ScramLoginModule required;`
   const listener = 'listener.name.secure'
@@ -324,6 +404,20 @@ export function testToken(options: { readonly isOver?: boolean } = {}): string {
 }
 
 const storePassword = 'store-password'
+
+/** The listeners of the one broker that has them, and what clients need. */
+async function secureListeners(
+  directory: string,
+  places: readonly Place[],
+): Promise<SecureListeners> {
+  const [place] = places
+  if (place === undefined || places.length > 1) throw new Error('Only one broker may be secure')
+  return {
+    ...(await makeCertificates(directory)),
+    bootstrap: `localhost:${place.securePort}`,
+    mutualBootstrap: `localhost:${place.mutualPort}`,
+  }
+}
 
 /** Key stores for the broker and for a client that it trusts; the broker's certificate, as PEM. */
 async function makeCertificates(
@@ -372,8 +466,8 @@ async function makeKey(directory: string, name: string): Promise<string> {
   return stdout
 }
 
-async function freePorts(): Promise<[number, number, number, number]> {
-  const servers = Array.from({ length: 4 }, () => createServer())
+async function freePorts(count: number): Promise<number[]> {
+  const servers = Array.from({ length: count }, () => createServer())
   const ports = await Promise.all(
     servers.map(async (server) => {
       server.listen(0, '127.0.0.1')
@@ -383,5 +477,5 @@ async function freePorts(): Promise<[number, number, number, number]> {
     }),
   )
   for (const server of servers) server.close()
-  return [ports[0] ?? 0, ports[1] ?? 0, ports[2] ?? 0, ports[3] ?? 0]
+  return ports
 }
