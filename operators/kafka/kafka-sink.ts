@@ -1,11 +1,12 @@
 /** The Kafka sink: records of a stream of inserts, appended to topics. */
 import type { Sink } from '../../src/contract/sink.ts'
+import type { Logger } from '../../src/core/log.ts'
 import { KafkaSinkCoordinator } from './kafka-sink-coordinator.ts'
 import { checkSinkOptions, guaranteeOf, sinkDetails } from './kafka-sink-options.ts'
 import type { KafkaSinkOptions } from './kafka-sink-options.ts'
 import { openKafkaWriter } from './kafka-writer.ts'
 import type { TransactionalClient } from './kafka-client.ts'
-import { openKafkajsClient } from './kafkajs-client.ts'
+import { checkTransactions, openKafkajsClient } from './kafkajs-client.ts'
 import type { Timed } from './pause.ts'
 import { openResumedWriter } from './resumed-writer.ts'
 import { openStoredWriter } from './stored-writer.ts'
@@ -16,7 +17,7 @@ import { openStoredWriter } from './stored-writer.ts'
  * readers that read committed records (`isolation.level=read_committed`); see `KafkaGuarantee`.
  *
  * Fails with `KAFKA_TOPIC_UNKNOWN`, `KAFKA_NOT_AUTHORIZED`, `KAFKA_FAILED` for a record that the topic refuses, `KAFKA_UNREACHABLE` once
- * brokers have not answered for a minute, `KAFKA_TRANSACTION_LOST`, `KAFKA_TIMEOUT_REFUSED`, `KEY_INVALID`, `PARTITION_OUT_OF_RANGE`, and
+ * brokers have not answered for a minute, `KAFKA_TRANSACTION_LOST`, `KAFKA_TIMEOUT_REFUSED`, `KAFKA_CLIENT_LIMITED`, `KEY_INVALID`, `PARTITION_OUT_OF_RANGE`, and
  * `OPTION_INVALID` when the job is built.
  *
  * @example
@@ -24,18 +25,23 @@ import { openStoredWriter } from './stored-writer.ts'
  * @experimental
  */
 export function kafkaSink<T>(options: KafkaSinkOptions<T>): Sink<T> {
-  return kafkaSinkOver(options, { openClient: () => openKafkajsClient(options) })
+  return kafkaSinkOver(options, {
+    openClient: (logger) => openKafkajsClient(options, logger),
+    checkTransactions,
+  })
 }
 
 /** What the sink stands on. */
 export interface KafkaSinkGround extends Timed {
-  readonly openClient: () => TransactionalClient
+  readonly openClient: (logger: Logger) => TransactionalClient
+  /** Throws where clients have no transactions. Default: they have. */
+  readonly checkTransactions?: () => void
 }
 
 /** The same over other clients and timers. */
 export function kafkaSinkOver<T>(
   options: KafkaSinkOptions<T>,
-  { openClient, timers }: KafkaSinkGround,
+  { openClient, checkTransactions: check, timers }: KafkaSinkGround,
 ): Sink<T> {
   checkSinkOptions(options)
   return {
@@ -43,16 +49,20 @@ export function kafkaSinkOver<T>(
     details: sinkDetails(options),
     coordinator(context) {
       const guarantee = guaranteeOf(options, context)
+      if (typeof guarantee !== 'string') check?.()
       return new KafkaSinkCoordinator(
         { ...context, timers },
-        { settings: typeof guarantee === 'string' ? undefined : guarantee, openClient },
+        {
+          settings: typeof guarantee === 'string' ? undefined : guarantee,
+          openClient: () => openClient(context.logger),
+        },
       )
     },
     async open(given) {
       const context = { ...given, timers }
       await options.value.openEncoder?.()
       const guarantee = guaranteeOf(options, context)
-      const client = openClient()
+      const client = openClient(context.logger)
       if (typeof guarantee === 'string') {
         return openKafkaWriter(context, options, client, guarantee === 'at-least-once')
       }

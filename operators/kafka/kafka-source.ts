@@ -50,12 +50,13 @@ function sourceOf<T>(
     isBounded: options.endAt !== undefined,
     sendsDeadLetters: onUndecodable === 'dead-letter',
     details: sourceDetails(options, valueFormat),
-    enumerator: (context) => kafkaEnumerator(context, options, openKafkajsClient(options)),
+    enumerator: (context) =>
+      kafkaEnumerator(context, options, openKafkajsClient(options, context.logger)),
     reader: (context) =>
       kafkaReader(
         context,
         { decode, isolation, readAheadBytesMax, onUndecodable },
-        openKafkajsClient(options),
+        openKafkajsClient(options, context.logger),
       ),
   }
 }

@@ -4,7 +4,7 @@
  * Invariants
  *  - kafkajs is loaded when the first client is opened, never by importing this file.
  *  - It is pinned to one version; what is used of it beyond its public interface is looked for here, and its absence is an
- *    error that names it, before the first connection.
+ *    error that names it, before the first connection. Then public-client.ts does without.
  *  - What is used here is typed here: nothing of kafkajs' own types reaches other files.
  *
  * Cured here: the request queue of kafkajs 2.2.4 keeps a timer of about 1 ms running on each idle connection, which also makes

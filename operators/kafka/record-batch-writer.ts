@@ -132,6 +132,12 @@ export function stampBatch(
   batch.writeUInt32BE(crc32c(batch, batchLayout.attributes), batchLayout.crc)
 }
 
+/** Says which offsets a finished batch has; before it is stamped. */
+export function rebase(batch: Buffer, firstOffset: number, lastOffset: number): void {
+  batch.writeBigInt64BE(BigInt(firstOffset), batchLayout.baseOffset)
+  batch.writeInt32BE(lastOffset - firstOffset, batchLayout.lastOffsetDelta)
+}
+
 function sizeOf(bytes: Uint8Array | null): number {
   return bytes === null ? varintBytes(-1) : varintBytes(bytes.length) + bytes.length
 }

@@ -86,6 +86,7 @@ export const errorCodes = {
   KAFKA_OFFSET_OUT_OF_RANGE: 'environment',
   KAFKA_NOT_AUTHORIZED: 'environment',
   KAFKA_TIMEOUT_REFUSED: 'job',
+  KAFKA_CLIENT_LIMITED: 'environment',
   KAFKA_TRANSACTION_LOST: 'environment, retryable',
   KAFKA_FAILED: 'environment, retryable',
 } as const

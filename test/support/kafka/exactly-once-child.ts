@@ -48,7 +48,7 @@ export const killPoints = [
 export type KillPoint = (typeof killPoints)[number]
 
 export interface ChildOptions {
-  readonly bootstrap: string
+  readonly brokers: readonly string[]
   readonly input: string
   readonly counts: string
   readonly windows: string
@@ -210,9 +210,9 @@ function jobOf(options: ChildOptions, points: Points): ReturnType<typeof job> {
 }
 
 function sourceOf(options: ChildOptions, points: Points): Source<Entry> {
-  const { bootstrap, input, recordsPerSecond } = options
+  const { brokers, input, recordsPerSecond } = options
   const settings = {
-    brokers: [bootstrap],
+    brokers,
     topics: [input],
     value: json<Entry>(),
     endAt: 'latest',
@@ -268,7 +268,7 @@ function sourceOf(options: ChildOptions, points: Points): Source<Entry> {
 
 function sinkOf(options: ChildOptions, topic: string, points: Points): Sink<string> {
   const settings: KafkaSinkOptions<string> = {
-    brokers: [options.bootstrap],
+    brokers: options.brokers,
     topic,
     value: text,
     key: (value) => value.slice(0, value.indexOf(' ')),

@@ -14,8 +14,8 @@ import { Directory } from '../running-jobs.ts'
 import { committedRecords } from './committed.ts'
 import { WINDOW_MS } from './exactly-once-child.ts'
 import type { ChildOptions, Entry, KillPoint } from './exactly-once-child.ts'
-import type { RunningKafka } from './start-kafka.ts'
-import { append, freshTopic } from './topics.ts'
+import type { RunningBroker, RunningKafka } from './start-kafka.ts'
+import { append, freshTopic, withAdmin } from './topics.ts'
 import type { Isolation, TransactionalClient } from '../../../operators/kafka/kafka-client.ts'
 import { openKafkajsClient } from '../../../operators/kafka/kafkajs-client.ts'
 import type { ExactlyOnce } from '../../../operators/kafka/index.ts'
@@ -24,7 +24,7 @@ export interface KillPlan {
   readonly guarantee: ExactlyOnce
   readonly recordCount: number
   readonly recordsPerSecond: number
-  /** In this order, one a run. A broker dies in a run of its own, and the job lives. */
+  /** In this order, one a run. A broker dies in a run of its own, and the job lives: of several, a coordinator of transactions. */
   readonly kills: readonly Kill[]
   /** How often each of them must have been hit: what was come to too seldom is tried again. Default 1. The input ends once. */
   readonly timesMin?: number
@@ -70,6 +70,7 @@ const parallelisms = [2, 1, 3] as const
 
 export async function runKillPlan(kafka: RunningKafka, plan: KillPlan): Promise<KillReport> {
   const { bootstrap } = kafka
+  const brokers = kafka.brokers.map(({ address }) => address)
   const [input, counts, windows] = [
     await freshTopic(bootstrap, partitionCount),
     await freshTopic(bootstrap, partitionCount),
@@ -77,7 +78,7 @@ export async function runKillPlan(kafka: RunningKafka, plan: KillPlan): Promise<
   ]
   const entries = await writeInput(bootstrap, input, plan.recordCount)
   await using directory = await Directory.make()
-  await using readers = new CommittedReaders(bootstrap, [counts, windows])
+  await using readers = new CommittedReaders(brokers, [counts, windows])
   const tally: Tally = new Map()
   const timesMin = plan.timesMin ?? 1
   let runCount = 0
@@ -86,7 +87,7 @@ export async function runKillPlan(kafka: RunningKafka, plan: KillPlan): Promise<
     meanwhile?: (child: Child) => Promise<void>,
   ): Promise<ChildResult> => {
     const options: ChildOptions = {
-      bootstrap,
+      brokers,
       input,
       counts,
       windows,
@@ -123,8 +124,10 @@ export async function runKillPlan(kafka: RunningKafka, plan: KillPlan): Promise<
     if (kill === 'the broker') {
       const child = await run({ point: 'end of input', times: 2 }, async (each) => {
         await each.published
-        await kafka.kill()
-        await kafka.restart()
+        const broker = await coordinatorOf(kafka, tally.get(kill) ?? 0)
+        await broker.kill()
+        if (brokers.length > 1) await each.publishedAgain() // without it
+        await broker.restart()
         await each.publishedAgain()
         each.kill()
       })
@@ -171,6 +174,18 @@ export async function runKillPlan(kafka: RunningKafka, plan: KillPlan): Promise<
   return { tally, waits: readers.waits }
 }
 
+/** The broker that coordinates the transactions of one part of the ids, by its number. */
+async function coordinatorOf(kafka: RunningKafka, index: number): Promise<RunningBroker> {
+  const metadata = await withAdmin(kafka.bootstrap, (admin) =>
+    admin.fetchTopicMetadata({ topics: ['__transaction_state'] }),
+  )
+  const parts = metadata.topics[0]?.partitions ?? []
+  const leader = parts[index % parts.length]?.leader
+  const broker = kafka.brokers.find(({ id }) => id === leader)
+  assert.ok(broker !== undefined, 'every part of the ids has a coordinator')
+  return broker
+}
+
 /** Several plans as one. */
 export function merged(reports: readonly KillReport[]): KillReport {
   const tally: Tally = new Map()
@@ -210,8 +225,8 @@ class CommittedReaders {
   #held: { readonly ends: ReadonlyMap<string, number>; readonly sinceMs: number } | undefined
   #released: Promise<void> | undefined
 
-  constructor(bootstrap: string, topics: readonly string[]) {
-    this.#client = openKafkajsClient({ brokers: [bootstrap] })
+  constructor(brokers: readonly string[], topics: readonly string[]) {
+    this.#client = openKafkajsClient({ brokers })
     this.#topics = topics
   }
 

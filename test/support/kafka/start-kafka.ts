@@ -22,7 +22,7 @@ import { promisify } from 'node:util'
 import { Kafka, logLevel } from 'kafkajs'
 import { loadKafkajs } from '../../../operators/kafka/kafkajs-internals.ts'
 import type { KeeperMessage, KeeperOrder } from './broker-keeper.ts'
-import { java, kafkaJars, kafkaMissing, keytool, log4jFile } from './kafka-jars.ts'
+import { java, kafkaJars, kafkaMissing, kafkaVersion, keytool, log4jFile } from './kafka-jars.ts'
 
 const startMsMax = 120_000
 
@@ -35,7 +35,7 @@ type Properties = Readonly<Record<string, string | number | boolean>>
 export interface StartKafkaOptions {
   readonly properties?: Properties
   readonly isSecure?: boolean
-  /** Levels of features: `{ 'transaction.version': 0 }` gives the transactions of Kafka 3. */
+  /** Levels of features: `{ 'transaction.version': 0 }` gives the transactions of Kafka 3. Older releases have no others. */
   readonly features?: Readonly<Record<string, number>>
   /** Of Kafka. Default: `kafkaVersion`. */
   readonly version?: string
@@ -136,6 +136,10 @@ export async function startKafka(options: StartKafkaOptions = {}): Promise<Runni
   }
 }
 
+function hasFeatures(version: string): boolean {
+  return Number.parseInt(version) >= 4
+}
+
 async function inTurn<T>(items: readonly T[], work: (item: T) => Promise<void>): Promise<void> {
   for (const item of items) await work(item)
 }
@@ -206,10 +210,13 @@ class Broker {
       clusterId,
       '-c',
       this.#configuration,
-      ...Object.entries(options.features ?? {}).flatMap(([name, level]) => [
-        '--feature',
-        `${name}=${level}`,
-      ]),
+      // releases before 4.0 have one level of each, and do not know the names
+      ...(hasFeatures(options.version ?? kafkaVersion)
+        ? Object.entries(options.features ?? {}).flatMap(([name, level]) => [
+            '--feature',
+            `${name}=${level}`,
+          ])
+        : []),
       // older releases than 3.5 do not know them
       ...(options.isSecure === true
         ? scramMechanisms.flatMap((mechanism) => ['--add-scram', scramOf(mechanism)])
