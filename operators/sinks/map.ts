@@ -23,7 +23,7 @@ export function mapSink<T, K extends Key>(
     type: 'map',
     needsCallingThread: true,
     takesRetractions: true,
-    open({ attempt, subtaskIndex, isCheckpointed, mayRetract }) {
+    open({ attempt, operatorUid, subtaskIndex, isCheckpointed, mayRetract }) {
       const apply = ([row, kind]: RowChange): void => {
         if (mayRetract === true) table.change(key(row as T), row as T, kind)
         else table.put(key(row as T), row as T)
@@ -36,7 +36,9 @@ export function mapSink<T, K extends Key>(
         },
         prepare(checkpointId) {
           if (changes.length === 0) return {}
-          const epoch: Epoch = { id: `${attempt}/${subtaskIndex}/${checkpointId}`, changes }
+          // several sinks may write to one table
+          const id = `${attempt}/${operatorUid}/${subtaskIndex}/${checkpointId}`
+          const epoch: Epoch = { id, changes }
           changes = []
           return { committable: epoch }
         },
