@@ -62,6 +62,11 @@ export function isByContent({ partitioning }: Exchange): boolean {
   return partitioning === byContent
 }
 
+/** Whether rows may be taken back anywhere in the job. */
+export function mayRetract(plan: ExecutionPlan): boolean {
+  return plan.graph.edges.some((edge) => edge.mayRetract === true)
+}
+
 /** Whether rows may be taken back that come to a node of a task. */
 export function mayRetractInto(task: Task, node: GraphNode): boolean {
   const edges = [...task.calls, ...task.inputs.map(({ edge }) => edge)]

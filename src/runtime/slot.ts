@@ -21,7 +21,7 @@ import type { ErrorData } from '../core/errors.ts'
 import type { Logger } from '../core/log.ts'
 import type { Clock } from '../core/time.ts'
 import type { Exchange, ExecutionPlan, Task } from '../plan/execution-plan.ts'
-import { slotOf } from '../plan/execution-plan.ts'
+import { mayRetract, slotOf } from '../plan/execution-plan.ts'
 import type { InputChannel } from './input-gate.ts'
 import type { SlotCommand, SlotEvent, SubtaskName } from './slot-protocol.ts'
 import { Subtask } from './subtask.ts'
@@ -236,7 +236,8 @@ export class Slot {
       storage,
       workDirectory: (operatorUid) =>
         this.#options.workDirectory(command.attempt, operatorUid, subtaskIndex),
-      exactlyOnce,
+      // a row that counts twice could not be taken back once
+      exactlyOnce: exactlyOnce || mayRetract(plan),
       isCheckpointed,
       ...(snapshotEntriesPerStep === undefined ? {} : { snapshotEntriesPerStep }),
       clock,

@@ -5,9 +5,12 @@
  * split and its batches are cut at fixed places, so that the watermark stands in a fixed place among the records.
  */
 import {
+  combine,
+  count,
   customWatermarks,
   job,
   mapState,
+  max,
   session,
   sliding,
   tumbling,
@@ -41,6 +44,7 @@ export type Pipeline =
   | 'expanded'
   | 'burst'
   | 'broadcast'
+  | 'tables'
 
 export const PIPELINES: readonly Pipeline[] = [
   'count',
@@ -91,6 +95,10 @@ const EXPANDED_KEPT_EVERY = 100
 /** Every so many records one is broadcast. */
 const RULE_EVERY = 40
 const END_MS = 1e9
+/** One of so many jobs has tables. */
+const TABLES_EVERY = 5
+/** So many groups of counts are there. */
+const GROUP_COUNT = 7
 
 export interface WorkloadSize {
   readonly eventsMin: number
@@ -136,6 +144,8 @@ export function makeWorkload(random: Random, size: WorkloadSize = fullSize): Wor
   const exactlyOnce = random.chance(0.85)
   const choice = size.pipelines.filter((each) => exactlyOnce || AT_LEAST_ONCE.includes(each))
   while (pipelines.size < count) pipelines.add(random.pick(choice))
+  // beside the others, without a draw of its own; a job that takes rows back is aligned whatever it promises
+  if (eventCount % TABLES_EVERY === 0) pipelines.add('tables')
   return {
     events,
     batchCount: random.between(1, 12),
@@ -325,6 +335,39 @@ function build(
           },
         }),
       )
+    case 'tables':
+      // an aggregate with an inverse, over one that keeps its rows
+      return events
+        .asTable()
+        .keyBy((event) => event.key)
+        .count('tables-counts')
+        .keyBy(({ value }) => value % GROUP_COUNT)
+        .aggregate('tables', combine({ keys: count(), most: max(({ value }) => value) }))
+        .map(({ key, value }) => `tables ${key} ${value.keys} ${value.most}`)
+        .changes()
+        .keyBy(({ value }) => value.split(' ')[1] as string)
+        .process(
+          'tables-last',
+          { emits: type<OutputRow>(), state: { row: valueState<string>({ default: '' }) } },
+          ({ state, timers, emit }) => ({
+            onRecord(change) {
+              timers.setEventTime(END_MS)
+              const former =
+                change.kind === 'update'
+                  ? change.previous
+                  : change.kind === 'retract'
+                    ? change.value
+                    : ''
+              if (state.row.get() !== former)
+                emit(`tables: '${former}' takes back '${state.row.get()}'`)
+              if (change.kind === 'retract') state.row.clear()
+              else state.row.set(change.value)
+            },
+            onTimer() {
+              if (state.row.get() !== '') emit(state.row.get())
+            },
+          }),
+        )
   }
 }
 
@@ -397,6 +440,17 @@ function referenceOf(pipeline: Pipeline, workload: Workload): OutputRow[] {
         .filter(({ index }) => index % RULE_EVERY === 0)
         .reduce((total, { value }) => total + value, 0)
       return [...seen].map(([key, count]) => `broadcast ${key} ${count} ${sum}`)
+    }
+    case 'tables': {
+      const counts = new Map<string, number>()
+      for (const { key } of events) counts.set(key, (counts.get(key) ?? 0) + 1)
+      const groups = new Map<number, number[]>()
+      for (const n of counts.values()) {
+        groups.set(n % GROUP_COUNT, [...(groups.get(n % GROUP_COUNT) ?? []), n])
+      }
+      return [...groups].map(
+        ([group, list]) => `tables ${group} ${list.length} ${Math.max(...list)}`,
+      )
     }
   }
 }
