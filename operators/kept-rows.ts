@@ -3,27 +3,36 @@
  * one is taken back.
  *
  * Invariants
- *  - Rows are kept as a multiset, in the order in which the first of equal rows came. Each is in one segment, under its text.
- *  - A segment that has its fold has the fold of exactly its rows; `total` is that of all rows. They share nothing.
- *  - No segment is empty, and none has more than `SEGMENT_ROWS_MAX` different rows.
- * So taking a row back folds one segment and merges the others: about n / 64 steps for n different rows, and few for few.
+ *  - Rows are kept as a multiset, each under its text in the segment that the hash of its text says. The number of segments is a power
+ *    of two. The order in which rows came is not kept where there is more than one segment; aggregators merge in any order.
+ *  - `folds` is a binary tree in an array: node 1 is the root, below node n are 2n and 2n + 1, the last of them are the segments. A fold
+ *    is null where it has to be made, and then so are those above it.
+ *  - `total` is the fold of all rows. It shares nothing with `folds`.
+ * So a row that is taken back out of n different ones costs the fold of one segment and about log n merges, and one that is added much
+ * less.
  */
 import type { Aggregator } from '../src/contract/aggregator.ts'
 import { EngineError } from '../src/core/errors.ts'
+import { hashKey } from '../src/core/key-hash.ts'
 import { copyValue } from '../src/core/value.ts'
 import { previewOf, textOfValue, valueOfText } from '../src/core/value-text.ts'
 
-const SEGMENT_ROWS_MAX = 64
-/** Segments are packed again when they have fewer rows than this on average. */
-const SEGMENT_ROWS_MIN = 16
+/** Different rows of a segment, on average: with more there are twice as many segments, with a quarter of it half as many. */
+const SEGMENT_ROWS = 64
 /** Up to so many equal rows are folded one by one. */
 const EQUAL_ROWS_SINGLY = 4
 
-/** Rows by their text, and how many there are of each; the fold of them, or null where it has to be made. */
-type Segment<A> = [rows: Map<string, number>, fold: [A] | null]
+/** Rows by their text, and how many there are of each. */
+type Segment = Map<string, number>
 
 /** In the value model, as an accumulator must be. */
-export type KeptRows<A> = [total: A, segments: Segment<A>[]]
+export interface KeptRows<A> {
+  total: A
+  /** Different rows. */
+  rowCount: number
+  segments: Segment[]
+  folds: ([A] | null)[]
+}
 
 /** An aggregator that can take rows back. */
 export type Subtracting<T, A, R> = Aggregator<T, A, R> & {
@@ -47,116 +56,124 @@ export function canSubtract<T, A, R>(
 export function keepingRows<T, A, R>(
   aggregator: Aggregator<T, A, R>,
 ): Subtracting<T, KeptRows<A>, R> {
-  const rowsOf = new RowsOf(aggregator)
   return {
-    create: () => [aggregator.create(), []],
+    create: () => ({
+      total: aggregator.create(),
+      rowCount: 0,
+      segments: [new Map()],
+      folds: [null, null],
+    }),
     add(kept, value) {
-      kept[0] = aggregator.add(kept[0], value)
-      rowsOf.put(kept, textOfValue(value), 1)
+      kept.total = aggregator.add(kept.total, value)
+      put(kept, textOfValue(value), 1)
       return kept
     },
     merge(into, from) {
-      into[0] = aggregator.merge(into[0], copyValue(from[0]))
-      for (const [rows] of from[1]) {
-        for (const [text, count] of rows) rowsOf.put(into, text, count)
+      into.total = aggregator.merge(into.total, copyValue(from.total))
+      for (const segment of from.segments) {
+        for (const [text, count] of segment) put(into, text, count)
       }
       return into
     },
     subtract(kept, value) {
-      rowsOf.take(kept, value)
-      kept[0] = rowsOf.total(kept)
+      take(kept, value)
+      kept.total =
+        kept.segments.length === 1
+          ? foldOf(aggregator, kept.segments[0] as Segment)
+          : copyValue(foldAt(aggregator, kept, 1))
       return kept
     },
-    result: ([total]) => aggregator.result(total),
+    result: ({ total }) => aggregator.result(total),
     isExact: aggregator.isExact === true,
     keepsValues: aggregator.keepsValues !== false,
   }
 }
 
-/** What is done with the rows of an accumulator. */
-class RowsOf<T, A, R> {
-  readonly #aggregator: Aggregator<T, A, R>
+function put<A>(kept: KeptRows<A>, text: string, count: number): void {
+  const index = segmentOf(kept, text)
+  const segment = kept.segments[index] as Segment
+  const before = segment.get(text) ?? 0
+  segment.set(text, before + count)
+  forget(kept, index)
+  if (before > 0) return
+  kept.rowCount += 1
+  if (kept.rowCount > kept.segments.length * SEGMENT_ROWS) divide(kept, kept.segments.length * 2)
+}
 
-  constructor(aggregator: Aggregator<T, A, R>) {
-    this.#aggregator = aggregator
+function take<A>(kept: KeptRows<A>, value: unknown): void {
+  const text = textOfValue(value)
+  const index = segmentOf(kept, text)
+  const segment = kept.segments[index] as Segment
+  const count = segment.get(text)
+  if (count === undefined) throw unknownRow(value)
+  forget(kept, index)
+  if (count > 1) return void segment.set(text, count - 1)
+  segment.delete(text)
+  kept.rowCount -= 1
+  const segmentCount = kept.segments.length
+  if (segmentCount > 1 && kept.rowCount * 4 < segmentCount * SEGMENT_ROWS) {
+    divide(kept, segmentCount / 2)
   }
+}
 
-  put([, segments]: KeptRows<A>, text: string, count: number): void {
-    const holder = segments.find(([rows]) => rows.has(text))
-    if (holder !== undefined) {
-      holder[0].set(text, (holder[0].get(text) as number) + count)
-      holder[1] = null
-      return
-    }
-    const last = segments.at(-1)
-    if (last === undefined || last[0].size === SEGMENT_ROWS_MAX) {
-      segments.push([new Map([[text, count]]), null])
-    } else {
-      last[0].set(text, count)
-      last[1] = null
-    }
+function segmentOf<A>({ segments }: KeptRows<A>, text: string): number {
+  return segments.length === 1 ? 0 : hashKey(text) & (segments.length - 1)
+}
+
+/** The fold of a segment is no longer that of its rows, nor are those above it. */
+function forget<A>({ segments, folds }: KeptRows<A>, index: number): void {
+  for (let node = segments.length + index; node > 0 && folds[node] !== null; node >>= 1) {
+    folds[node] = null
   }
+}
 
-  take([, segments]: KeptRows<A>, value: T): void {
-    const text = textOfValue(value)
-    const index = segments.findIndex(([rows]) => rows.has(text))
-    const segment = segments[index]
-    if (segment === undefined) throw unknownRow(value)
-    const [rows] = segment
-    const count = rows.get(text) as number
-    segment[1] = null
-    if (count > 1) return void rows.set(text, count - 1)
-    rows.delete(text)
-    if (rows.size === 0) segments.splice(index, 1)
-    else if (segments.length > 1) packed(segments)
-  }
-
-  total([, segments]: KeptRows<A>): A {
-    const [first] = segments
-    if (first === undefined) return this.#aggregator.create()
-    // few rows need no folds of parts
-    if (segments.length === 1) return this.#fold(first[0])
-    let total = this.#aggregator.create()
-    for (const segment of segments) {
-      segment[1] ??= [this.#fold(segment[0])]
-      total = this.#aggregator.merge(total, copyValue(segment[1][0]))
-    }
-    return total
-  }
-
-  #fold(rows: ReadonlyMap<string, number>): A {
-    let fold = this.#aggregator.create()
-    for (const [text, count] of rows) {
-      if (count > EQUAL_ROWS_SINGLY) {
-        fold = this.#aggregator.merge(fold, this.#foldOfEqual(text, count))
-        continue
-      }
-      for (let i = 0; i < count; i++) fold = this.#aggregator.add(fold, valueOfText(text) as T)
-    }
-    return fold
-  }
-
-  /** By doubling: a million equal rows are folded in twenty steps. */
-  #foldOfEqual(text: string, count: number): A {
-    const aggregator = this.#aggregator
-    let power = aggregator.add(aggregator.create(), valueOfText(text) as T)
-    let fold = aggregator.create()
-    for (let left = count; ; left = Math.floor(left / 2)) {
-      if (left % 2 === 1) fold = aggregator.merge(fold, copyValue(power))
-      if (left <= 1) return fold
-      power = aggregator.merge(power, copyValue(power))
+/** Puts the rows into so many segments. */
+function divide<A>(kept: KeptRows<A>, segmentCount: number): void {
+  const { segments } = kept
+  kept.segments = Array.from({ length: segmentCount }, () => new Map<string, number>())
+  kept.folds = new Array<[A] | null>(segmentCount * 2).fill(null)
+  for (const segment of segments) {
+    for (const [text, count] of segment) {
+      ;(kept.segments[segmentOf(kept, text)] as Segment).set(text, count)
     }
   }
 }
 
-/** Puts the rows of segments that have become small together. */
-function packed<A>(segments: Segment<A>[]): void {
-  const count = segments.reduce((sum, [rows]) => sum + rows.size, 0)
-  if (count >= segments.length * SEGMENT_ROWS_MIN) return
-  const all = segments.flatMap(([rows]) => [...rows])
-  segments.length = 0
-  for (let from = 0; from < all.length; from += SEGMENT_ROWS_MAX) {
-    segments.push([new Map(all.slice(from, from + SEGMENT_ROWS_MAX)), null])
+function foldAt<T, A, R>(aggregator: Aggregator<T, A, R>, kept: KeptRows<A>, node: number): A {
+  const known = kept.folds[node]
+  if (known !== null && known !== undefined) return known[0]
+  const { segments } = kept
+  const fold =
+    node >= segments.length
+      ? foldOf(aggregator, segments[node - segments.length] as Segment)
+      : aggregator.merge(
+          copyValue(foldAt(aggregator, kept, node * 2)),
+          copyValue(foldAt(aggregator, kept, node * 2 + 1)),
+        )
+  kept.folds[node] = [fold]
+  return fold
+}
+
+function foldOf<T, A, R>(aggregator: Aggregator<T, A, R>, rows: Segment): A {
+  let fold = aggregator.create()
+  for (const [text, count] of rows) {
+    if (count > EQUAL_ROWS_SINGLY) {
+      fold = aggregator.merge(fold, foldOfEqual(aggregator, text, count))
+      continue
+    }
+    for (let i = 0; i < count; i++) fold = aggregator.add(fold, valueOfText(text) as T)
+  }
+  return fold
+}
+
+/** By doubling: a million equal rows are folded in twenty steps. */
+function foldOfEqual<T, A, R>(aggregator: Aggregator<T, A, R>, text: string, count: number): A {
+  let power = aggregator.add(aggregator.create(), valueOfText(text) as T)
+  let fold = aggregator.create()
+  for (let left = count; ; left = Math.floor(left / 2)) {
+    if (left % 2 === 1) fold = aggregator.merge(fold, copyValue(power))
+    if (left <= 1) return fold
+    power = aggregator.merge(power, copyValue(power))
   }
 }
 

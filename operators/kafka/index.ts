@@ -5,6 +5,8 @@ export type { KafkaConnection, KafkaPassword, KafkaToken } from './kafka-connect
 export type { KafkaRecord } from './kafka-record.ts'
 export { kafkaSink } from './kafka-sink.ts'
 export type { ExactlyOnce, KafkaGuarantee, KafkaSinkOptions } from './kafka-sink-options.ts'
+export { kafkaTableSink } from './kafka-table-sink.ts'
+export type { KafkaTableSinkOptions } from './kafka-table-sink.ts'
 export { kafkaRecordSource, kafkaSource } from './kafka-source.ts'
 export type { KafkaSourceOptions, KafkaSourceSettings } from './kafka-source-options.ts'
 export type { EndAt, PartitionOffsets, StartAt } from './offset-resolution.ts'

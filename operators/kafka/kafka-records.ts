@@ -17,7 +17,7 @@ import type { KafkaClient } from './kafka-client.ts'
 import { brokerCode, brokerError } from './kafka-errors.ts'
 import { encodeKey } from './kafka-key.ts'
 import { BUFFER_BYTES_MAX } from './kafka-sink-options.ts'
-import type { KafkaSinkOptions } from './kafka-sink-options.ts'
+import type { KafkaOutputOptions } from './kafka-sink-options.ts'
 import { partitionOfKey } from './murmur2.ts'
 import type { Timed } from './pause.ts'
 import { ProduceQueue } from './produce-queue.ts'
@@ -44,7 +44,7 @@ interface WaitingRecord<T> {
   readonly epoch: SinkEpoch
   readonly timestampMs: number
   readonly key: Uint8Array | null
-  readonly bytes: Uint8Array
+  readonly bytes: Uint8Array | null
   readonly headers: RecordHeaders | undefined
 }
 
@@ -73,7 +73,7 @@ export interface DeliveryEvents {
 
 export interface KafkaRecordsParts<T> {
   readonly context: SinkContext & Timed
-  readonly options: KafkaSinkOptions<T>
+  readonly options: KafkaOutputOptions<T>
   readonly client: KafkaClient
   readonly deliver: (events: DeliveryEvents) => RecordDelivery
   /** The transaction of an epoch that begins. */
@@ -84,7 +84,7 @@ export interface KafkaRecordsParts<T> {
 
 export class KafkaRecords<T> {
   readonly #context: SinkContext & Timed
-  readonly #options: KafkaSinkOptions<T>
+  readonly #options: KafkaOutputOptions<T>
   readonly #client: KafkaClient
   readonly #format: Format<T>
   readonly #delivery: RecordDelivery
@@ -153,7 +153,7 @@ export class KafkaRecords<T> {
     const epoch = this.#epoch
     if (epoch.isEmpty) this.begin()
     const key = options.key === undefined ? null : encodeKey(options.key(value))
-    const bytes = this.#format.encode(value)
+    const bytes = options.isTombstone?.(value) === true ? null : this.#format.encode(value)
     const headers = options.headers?.(value)
     const eventTime = options.timestampMs === undefined ? timestampMs : options.timestampMs(value)
     const time = Math.trunc(Number.isFinite(eventTime) ? eventTime : this.#context.clock.now())
@@ -291,8 +291,8 @@ export class KafkaRecords<T> {
   }
 }
 
-function waitingBytes(value: Uint8Array, key: Uint8Array | null): number {
-  return value.length + (key?.length ?? 0)
+function waitingBytes(value: Uint8Array | null, key: Uint8Array | null): number {
+  return (value?.length ?? 0) + (key?.length ?? 0)
 }
 
 /** The next partition whenever a batch is begun, so that batches are large and partitions get their share. */

@@ -73,6 +73,12 @@ export interface KafkaSinkOptions<T> extends KafkaConnection {
   readonly bufferBytesMax?: number
 }
 
+/** The options of what is written to a topic, whether it is a log or a table. */
+export interface KafkaOutputOptions<T> extends KafkaSinkOptions<T> {
+  /** Whether the record has a key only: the end of its row, to readers of a compacted topic. Default: never. */
+  readonly isTombstone?: (value: T) => boolean
+}
+
 /** The default of `bufferBytesMax`. */
 export const BUFFER_BYTES_MAX: number = 32 * 1024 * 1024
 

@@ -1,9 +1,10 @@
 /** The Kafka sink: records of a stream of inserts, appended to topics. */
 import type { Sink } from '../../src/contract/sink.ts'
 import type { Logger } from '../../src/core/log.ts'
+import type { KafkaConnection } from './kafka-connection.ts'
 import { KafkaSinkCoordinator } from './kafka-sink-coordinator.ts'
 import { checkSinkOptions, guaranteeOf, sinkDetails } from './kafka-sink-options.ts'
-import type { KafkaSinkOptions } from './kafka-sink-options.ts'
+import type { KafkaOutputOptions, KafkaSinkOptions } from './kafka-sink-options.ts'
 import { openKafkaWriter } from './kafka-writer.ts'
 import type { TransactionalClient } from './kafka-client.ts'
 import { checkTransactions, openKafkajsClient } from './kafkajs-client.ts'
@@ -25,10 +26,12 @@ import { openStoredWriter } from './stored-writer.ts'
  * @experimental
  */
 export function kafkaSink<T>(options: KafkaSinkOptions<T>): Sink<T> {
-  return kafkaSinkOver(options, {
-    openClient: (logger) => openKafkajsClient(options, logger),
-    checkTransactions,
-  })
+  return kafkaSinkOver(options, kafkajsGround(options))
+}
+
+/** The client of a cluster. */
+export function kafkajsGround(connection: KafkaConnection): KafkaSinkGround {
+  return { openClient: (logger) => openKafkajsClient(connection, logger), checkTransactions }
 }
 
 /** What the sink stands on. */
@@ -40,7 +43,7 @@ export interface KafkaSinkGround extends Timed {
 
 /** The same over other clients and timers. */
 export function kafkaSinkOver<T>(
-  options: KafkaSinkOptions<T>,
+  options: KafkaOutputOptions<T>,
   { openClient, checkTransactions: check, timers }: KafkaSinkGround,
 ): Sink<T> {
   checkSinkOptions(options)

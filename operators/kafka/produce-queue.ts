@@ -88,10 +88,10 @@ export class ProduceQueue extends RoutedPartition {
     epoch: SinkEpoch,
     timestampMs: number,
     key: Uint8Array | null,
-    value: Uint8Array,
+    value: Uint8Array | null,
     headers: RecordHeaders | undefined,
   ): number {
-    const bytes = value.length + (key?.length ?? 0) + recordOverheadBytesMax
+    const bytes = (value?.length ?? 0) + (key?.length ?? 0) + recordOverheadBytesMax
     let batch = this.#open
     if (
       batch === undefined ||

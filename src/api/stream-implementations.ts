@@ -185,7 +185,11 @@ class StreamImplementation {
   }
 
   to(uid: string, sink: Sink<never, never>, options: OperatorOptions = {}): void {
-    this.graph.add(nodeOptions(uid, options), { kind: 'sink', sink }, [this.origins])
+    const isKeyed = sink.key !== undefined && this.origins.some(({ mayRetract }) => mayRetract)
+    const origins = isKeyed
+      ? divide(this.origins, { kind: 'hash', select: sink.key as Select })
+      : this.origins
+    this.graph.add(nodeOptions(uid, options), { kind: 'sink', sink }, [origins])
   }
 
   #stateless(operator: OperatorDescription, options: StatelessOptions = {}): StreamImplementation {

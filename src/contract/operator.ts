@@ -78,7 +78,7 @@ export interface OperatorDescription {
 /**
  * An operator with one keyed input that can be cut in two around its exchange: what comes before gathers values per key and emits
  * partial results, what comes behind merges those. Only where merging in any grouping gives exactly the same result and the
- * watermark alone decides what is emitted (PROTOCOL 7).
+ * watermark alone decides what is emitted.
  */
 export interface PreAggregation {
   /** The part before the exchange. `select` gives the key of a value. It holds nothing over a snapshot. */

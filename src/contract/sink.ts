@@ -36,6 +36,11 @@ export interface Sink<in T, in C extends ChangeKind = 'insert'> {
    * feeds it rows which may be taken back is refused when it is built.
    */
   readonly takesRetractions?: boolean
+  /**
+   * For sinks that keep one row a key: rows of one key come to one writer where they may be taken back, so that it sees both halves of
+   * each update, between the same two barriers.
+   */
+  readonly key?: (value: never) => unknown
   /** The coordinator's side, for sinks that need one. Made once per run of the job, on its main thread. */
   coordinator?(context: SinkCoordinatorContext): SinkCoordinator
   /** Runs once per subtask. Before the first `write`, committables of the checkpoint have been committed. */

@@ -80,14 +80,22 @@ export class FakePartition {
 
   /** The text of every record that was not aborted and is in no open transaction. */
   values(): string[] {
-    const values: string[] = []
+    return this.records().map(({ value }) => value ?? '')
+  }
+
+  /** The same with their keys; the value of a tombstone is null. */
+  records(): { readonly key: string | null; readonly value: string | null }[] {
+    const values: { readonly key: string | null; readonly value: string | null }[] = []
     const cursor = new RecordCursor('fake')
     for (const { bytes, offset, end, transaction } of this.batches) {
       if ((transaction?.state ?? 'CompleteCommit') !== 'CompleteCommit') continue
       cursor.open({ bytes, fromOffset: offset, nextOffset: end, aborted: [] })
       while (cursor.next()) {
-        const { body, valueStart, valueLength } = cursor
-        values.push(Buffer.from(body.subarray(valueStart, valueStart + valueLength)).toString())
+        const { body, keyStart, keyLength, valueStart, valueLength } = cursor
+        values.push({
+          key: keyLength < 0 ? null : textAt(body, keyStart, keyLength),
+          value: valueLength < 0 ? null : textAt(body, valueStart, valueLength),
+        })
       }
     }
     return values
@@ -354,4 +362,8 @@ export class FakeKafkaClient implements TransactionalClient {
     if (fake === undefined) throw new Error(`The fake has no ${topic}-${partition}`)
     return fake
   }
+}
+
+function textAt(bytes: Uint8Array, start: number, length: number): string {
+  return Buffer.from(bytes.subarray(start, start + length)).toString()
 }

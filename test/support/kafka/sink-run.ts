@@ -1,5 +1,6 @@
 /** Runs a sink as the engine would, with one subtask, and keeps what it reports. */
 import type { PreparedEpoch, Sink, SinkWriter } from '../../../src/contract/sink.ts'
+import type { ChangeKind } from '../../../src/core/change.ts'
 import { LogLines, machineClock } from './source-run.ts'
 
 const openRuns = new Set<SinkRun<never>>()
@@ -17,7 +18,10 @@ export class SinkRun<T> {
   #failure: { readonly error: unknown } | undefined
   #resume: (() => void)[] = []
 
-  static async start<T>(sink: Sink<T>): Promise<SinkRun<T>> {
+  static async start<T>(
+    sink: Sink<T> | Sink<T, ChangeKind>,
+    options: { readonly mayRetract?: boolean; readonly isCheckpointed?: boolean } = {},
+  ): Promise<SinkRun<T>> {
     const run = new SinkRun<T>()
     const context = {
       jobName: 'job',
@@ -26,7 +30,8 @@ export class SinkRun<T> {
       parallelism: 1,
       attempt: 'a',
       lineage: 'line',
-      isCheckpointed: true,
+      isCheckpointed: options.isCheckpointed ?? true,
+      mayRetract: options.mayRetract ?? false,
       clock: machineClock,
       logger: run.logger,
       signal: run.#abort.signal,
@@ -47,8 +52,8 @@ export class SinkRun<T> {
     return run
   }
 
-  write(value: T, timestampMs: number): void {
-    this.#open.write(value, timestampMs)
+  write(value: T, timestampMs: number, kind: ChangeKind = 'insert'): void {
+    this.#open.write(value, timestampMs, kind)
   }
 
   hasRoom(): boolean {
