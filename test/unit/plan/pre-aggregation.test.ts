@@ -43,6 +43,19 @@ task 1: hits-per-page -> out, parallelism 2
     )
   })
 
+  test('rows that may be taken back are not combined before the exchange', () => {
+    const changing = job('changing', (env) => {
+      hits(env)
+        .asTable()
+        .keyBy(({ page }) => page)
+        .window(tumbling({ size: '1s' }))
+        .count('hits-per-page')
+        .to('out', printSink())
+    })
+    assert.doesNotMatch(changing.explain({ parallelism: 2 }), partial)
+    assert.match(changing.explain({ parallelism: 2 }), /=> hash, rows may be taken back, to task 1/)
+  })
+
   test('where one subtask feeds one, nothing would be saved', () => {
     assert.doesNotMatch(counting().explain({ parallelism: 1 }), partial)
   })
