@@ -18,7 +18,7 @@ import { copyValue } from '../src/core/value.ts'
 import { previewOf, textOfValue, valueOfText } from '../src/core/value-text.ts'
 
 /** Different rows of a segment, on average: with more there are twice as many segments, with a quarter of it half as many. */
-const SEGMENT_ROWS = 64
+const SEGMENT_ROWS = 16
 /** Up to so many equal rows are folded one by one. */
 const EQUAL_ROWS_SINGLY = 4
 
