@@ -33,7 +33,7 @@ export class DelayEstimate {
   #delayMs = Infinity
   #untilLook = 1
 
-  /** `percentile`: the part of the records that is to have come, between 0 and 1. `restored`: of all former subtasks. */
+  /** `percentile`: the part of the records that is to have come, between 0 and 1. `restored`: of the former subtasks that this one follows. */
   constructor(percentile: number, restored: readonly DelayEstimateState[] = []) {
     this.#percentile = percentile
     const [only, ...others] = restored

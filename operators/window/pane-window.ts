@@ -15,6 +15,8 @@
  *  - Panes of a window go early, at most one on time, late. A pane that is not sent has no index.
  *  - When retractions are sent, `sent` holds the panes that consumers still count: that of the window, and those of windows that have
  *    become part of it. They are taken back before the next pane, each as it was sent.
+ *  - What a pane is called and which timestamp it has depends on the records of its key and on the watermark that came in, never on
+ *    what other keys hold back: it is the same at any parallelism.
  *  - Output timestamps (only where `holdsWatermarks`): the watermark is handed on only below the timestamps of panes that are to come of
  *    what is in time, and of early panes that may be taken back. `holds` has an entry at or before each of those; an entry is
  *    above the watermark handed on last, so that this can be told again from the index after a restore.
@@ -126,7 +128,7 @@ export function paneWindow<T, A>(
     ],
     sides: ['late', ...(result.sides ?? [])],
     holdsWatermarks,
-    itemsRestore: 'union',
+    itemsRestore: 'by-subtask',
     states: [
       {
         name: STATE,
@@ -150,6 +152,7 @@ export function paneWindow<T, A>(
       ...(options.timestamp === 'end' ? {} : { timestamp: options.timestamp }),
       ...(retractions === 'rows kept' ? { rows: 'kept' } : {}),
       ...(trigger.isTimed ? { fires: 'by the clock' } : {}),
+      ...(trigger.percentile === undefined ? {} : { fires: 'by an estimate' }),
     },
     open: (context) =>
       new PaneWindowInstance(context, { windows, result, options, holdsWatermarks }),
@@ -259,10 +262,7 @@ class PaneWindowInstance<T, A> implements OperatorInstance {
       // whoever reads late records has not had the row either
       if (!time.isRetraction) this.#late.emit(value)
     }
-    // windows of other keys may be due now
-    if (this.#percentileTimers.peek() <= this.#at.percentileMs) {
-      this.#context.wakeAt(this.#at.nowMs)
-    }
+    this.#wakeForPercentile()
   }
 
   onTimer({ clock, timestampMs }: Timer): void {
@@ -294,6 +294,8 @@ class PaneWindowInstance<T, A> implements OperatorInstance {
     if (this.#holdsWatermarks && Number.isFinite(this.#handedOnMs)) {
       this.#context.emitWatermark(this.#handedOnMs)
     }
+    this.#look()
+    this.#wakeForPercentile()
   }
 
   onWatermark(watermarkMs: number): boolean {
@@ -331,6 +333,14 @@ class PaneWindowInstance<T, A> implements OperatorInstance {
   #goOn(window: OpenWindow<A>): void {
     this.#fireIfReady(window, false)
     this.#setTimers(window)
+  }
+
+  /** Windows of any key may be due, more than should be sent in one call. */
+  #wakeForPercentile(): void {
+    if (this.#delays === undefined) return
+    if (this.#percentileTimers.peek() <= this.#at.percentileMs) {
+      this.#context.wakeAt(this.#at.nowMs)
+    }
   }
 
   /** Time as it is now, for all decisions of a call. */
@@ -454,12 +464,12 @@ class PaneWindowInstance<T, A> implements OperatorInstance {
   /** A record has changed the window, by a row more or less. */
   #changed(window: OpenWindow<A>, value: T): void {
     this.#at.window = window
-    // those behind have been told that the window is over, and nothing is under way to them
-    if (window.newCount === 0 && window.endMs - 1 <= this.#toldNextMs()) window.isOnTimeOver = true
+    const { watermarkMs } = this.#at
+    if (window.endMs - 1 <= watermarkMs && !this.#isDueAtEnd(window)) window.isOnTimeOver = true
     window.newCount += 1
     const timestampMs =
       this.#options.timestamp === 'end' ? window.endMs - 1 : this.#context.time.timestampMs
-    if (timestampMs > this.#toldNextMs()) {
+    if (timestampMs > watermarkMs) {
       window.heldMs = this.#laterOrEarlier(window.heldMs, timestampMs)
     }
     window.trigger = this.#options.trigger.onRecord(window.trigger, value, this.#at)
@@ -494,9 +504,18 @@ class PaneWindowInstance<T, A> implements OperatorInstance {
     this.#mayRelease = true
   }
 
-  #timingOf({ endMs, isOnTimeOver }: OpenWindow<A>): Pane['timing'] {
-    if (this.#at.watermarkMs < endMs - 1) return 'early'
-    return isOnTimeOver || this.#toldNextMs() >= endMs - 1 ? 'late' : 'on-time'
+  #timingOf(window: OpenWindow<A>): Pane['timing'] {
+    const endMs = window.endMs - 1
+    if (this.#at.watermarkMs < endMs) return 'early'
+    if (window.isOnTimeOver) return 'late'
+    // the watermark is passing the end just now, or it has been held back for this pane
+    const isInTime = this.#isDueAtEnd(window) || !this.#isEventTime || this.#toldMs < endMs
+    return isInTime ? 'on-time' : 'late'
+  }
+
+  /** Whether a window whose firing at the end is to come has something to send then. */
+  #isDueAtEnd({ newCount, paneCount }: OpenWindow<A>): boolean {
+    return newCount > 0 || (this.#options.onTimePane === 'always' && paneCount > 0)
   }
 
   #isSent(window: OpenWindow<A>, timing: Pane['timing'], isLast: boolean): boolean {
@@ -626,19 +645,12 @@ class PaneWindowInstance<T, A> implements OperatorInstance {
 
   // ---- the watermark handed on
 
-  /** The watermark that those behind have been told. */
-  #toldNextMs(): number {
-    if (!this.#isEventTime) return -Infinity
-    return this.#holdsWatermarks ? this.#handedOnMs : this.#toldMs
-  }
-
   /** The lowest timestamp of what is to come of a window; Infinity if that may be anything. Above the watermark handed on. */
   #holdOf(window: OpenWindow<A>): number {
     let holdMs = window.heldMs
     if (!window.isOnTimeOver) {
-      const { onTimePane, accumulation } = this.#options
-      const isDueAtEnd = window.newCount > 0 && window.heldMs === Infinity
-      if (isDueAtEnd || onTimePane === 'always') holdMs = Math.min(holdMs, window.endMs - 1)
+      const { accumulation } = this.#options
+      if (holdMs === Infinity && this.#isDueAtEnd(window)) holdMs = window.endMs - 1
       if (accumulation === 'retracting') {
         for (const { timestampMs } of window.sent) holdMs = Math.min(holdMs, timestampMs)
       }

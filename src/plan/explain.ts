@@ -115,9 +115,9 @@ function notesOf(plan: ExecutionPlan): string[] {
         `'${nameOf(node)}' works in processing time: a replay after a failure may divide records differently`,
       )
     }
-    if (fires === 'by the clock') {
+    if (fires !== undefined) {
       notes.push(
-        `'${nameOf(node)}' fires in processing time: after a failure its early and late panes may divide records differently`,
+        `'${nameOf(node)}' fires ${fires}: after a failure its early and late panes may divide records differently`,
       )
     }
     if (rows === 'kept') {

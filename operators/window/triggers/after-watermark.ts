@@ -26,7 +26,7 @@ export interface AfterWatermarkOptions<T> {
    * Fires as soon as presumably this part of the records has come, above 0 and below 1, instead of nearly all: judged by how far behind the
    * newest record those of the subtask came lately, over all keys. What comes after that goes by `late`, or without it by the default: a
    * pane when the watermark itself passes the end, and one for each late record. Such a pane is an early one, since the
-   * watermark itself has not passed.
+   * watermark itself has not passed. Which records it has depends on what the subtask saw and when it looked.
    */
   readonly percentile?: number
 }
