@@ -13,7 +13,7 @@
  *     under the id of the subtask that kept them;
  *  2. takes every id of the ledger: that aborts what no checkpoint names, and fences former runs. Open transactions hold up every
  *     reader of committed records, so this is done at once;
- *  3. registers the ids that this run is going to use, and writes their first markers, before any of them is used.
+ *  3. writes the first markers of this run's subtasks, and registers the ids that it is going to use, before records are written by any of them.
  *
  * Invariants
  *  - Output of a line of checkpoints that is not this job's is not touched: it is committed already, or the user is asked.
@@ -264,12 +264,15 @@ export class KafkaSinkCoordinator implements SinkCoordinator {
     const marked = known.filter((ids) => ids.markerTopic === markerTopic)
     const markedCount = Math.max(0, ...marked.map(({ subtaskCount }) => subtaskCount))
     const sink: SinkIdentity = { jobName, operatorUid, lineage }
-    const fresh = Array.from({ length: Math.max(0, parallelism - markedCount) }, (_, index) =>
-      markerPlaceOf(sink, markedCount + index, markerTopic),
+    const fresh = Array.from(
+      { length: Math.max(0, parallelism - markedCount) },
+      (_, index) => markedCount + index,
     )
-    await inParallel(fresh, ({ group, topic, partition }) =>
-      retrying(this.#context, () =>
-        this.#client.commitOffsets(group, [{ topic, partition, offset: 0n, metadata: lineage }]),
+    await inParallel(fresh, (subtaskIndex) =>
+      this.#writeFirstMarker(
+        transactionalIdOf(sink, { subtaskIndex, index: 0 }),
+        markerPlaceOf(sink, subtaskIndex, markerTopic),
+        lineage,
       ),
     )
     const isCovered = marked.some(
@@ -285,6 +288,25 @@ export class KafkaSinkCoordinator implements SinkCoordinator {
       markerTopic,
     }
     await ledger.add(entry)
+  }
+
+  /**
+   * In a transaction, although nothing else is in it: once the id has another owner, a request that was held up on its way cannot put the
+   * first marker over later ones. It holds up no reader, so it may be begun before the ledger has the id.
+   */
+  async #writeFirstMarker(
+    transactionalId: string,
+    place: MarkerPlace,
+    lineage: string,
+  ): Promise<void> {
+    const identity = await retrying(this.#context, () =>
+      this.#client.initTransactions(transactionalId, fenceTimeoutMs),
+    )
+    const transaction = { transactionalId, ...identity }
+    await retrying(this.#context, () =>
+      this.#client.mark(transaction, place, { offset: 0, metadata: lineage }),
+    )
+    await retrying(this.#context, () => this.#client.endTransaction(transaction, 'commit'))
   }
 
   #ofOtherJob(epoch: KafkaEpoch): EngineError {
