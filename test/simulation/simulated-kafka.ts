@@ -3,6 +3,7 @@
  *
  *  1. A request is under way from the moment it is sent, and arrives when the world says so, whatever became of its sender by then: that
  *     of a process that has crashed too, or is lost with its connection.
+ *     The broker may also get to it only when the sender has given the connection up, and has asked again.
  *  2. The broker carries it out and answers; the answer reaches the sender if that lives, or is lost with the connection.
  * Requests of one connection arrive in their order. When a connection breaks, all that is under way on it fails for the sender, and he
  * does not know which of it was done.
@@ -100,15 +101,15 @@ export class SimulatedKafka {
   }
 
   /** What becomes of a request that is about to arrive. */
-  fateOf(apiKey: number): 'done' | 'lost before' | 'lost after' | 'refused' | 'late' {
+  fateOf(apiKey: number): Fate {
     const { random } = this.#world
     if (apiKey === endTransactionKey && this.lostEnds > 0) {
       this.lostEnds -= 1
       this.onLostEnd()
-      return random.pick(['lost before', 'lost after'])
+      return random.pick(['lost before', 'lost after', 'done later'])
     }
     if (!random.chance(this.#options.troubleRate)) return 'done'
-    return random.pick(['lost before', 'lost after', 'refused', 'late'])
+    return random.pick(['lost before', 'lost after', 'done later', 'refused', 'late'])
   }
 
   handle(
@@ -138,6 +139,8 @@ export class SimulatedKafka {
     return this.#speech
   }
 }
+
+type Fate = 'done' | 'lost before' | 'lost after' | 'done later' | 'refused' | 'late'
 
 interface UnderWay {
   readonly request: KafkaRequest<unknown>
@@ -205,6 +208,14 @@ class SimulatedLink implements BrokerLink {
     }
     const fate = this.#kafka.fateOf(next.request.apiKey)
     if (cluster.down.has(this.#brokerId) || fate === 'lost before') return this.#break(connection)
+    if (fate === 'done later') {
+      world.scheduler(nobody).after(world.random.pick([1, 4, 20, 300]), () => {
+        if (!cluster.down.has(this.#brokerId)) {
+          this.#kafka.handle(this.#brokerId, next.request, next.bytes, false)
+        }
+      })
+      return this.#break(connection)
+    }
     const answer = this.#kafka.handle(this.#brokerId, next.request, next.bytes, fate === 'refused')
     if (fate === 'lost after') return this.#break(connection)
     const deliver = (): void => {
