@@ -24,7 +24,7 @@ import { peerOf, runEngine } from './engine-run.ts'
 import type { Engine } from './engine-run.ts'
 import type { Report } from './report.ts'
 import { markdownOf, svgOf } from './report.ts'
-import { machineNote, writePage } from './page.ts'
+import { machineNote, roundsNote, writePage } from './page.ts'
 
 const { values } = parseArgs({
   options: {
@@ -120,7 +120,7 @@ function write(engines: readonly Engine[], contests: readonly Contest[]): void {
   const report: Report = {
     title: values.title,
     notes: [
-      `${Number(values.events).toLocaleString('en')} events, ${values.rounds} rounds in turn; medians (least–most); ratios within a round`,
+      `${Number(values.events).toLocaleString('en')} events, ${roundsNote(values.rounds)}; ratios within a round`,
       machineNote(),
       'outputs compared by row count and checksum; processor time of whole processes, their start included',
     ],

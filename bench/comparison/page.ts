@@ -18,6 +18,10 @@ export function machineNote(): string {
     : machine
 }
 
+export function roundsNote(rounds: string): string {
+  return rounds === '1' ? 'one round' : `${rounds} rounds in turn; medians (least–most)`
+}
+
 /** Lines of a Markdown table. */
 export function tableOf(
   header: readonly string[],

@@ -79,7 +79,11 @@ export function svgOf({ title, engines, contests }: Report): string {
       parts.push(
         `<rect x="${LABEL_WIDTH}" y="${y}" width="${(median * scale).toFixed(1)}" height="${BAR_HEIGHT - 2}" fill="${colour}"/>`,
         `<path d="M${(LABEL_WIDTH + least * scale).toFixed(1)} ${middle}H${(LABEL_WIDTH + most * scale).toFixed(1)}" stroke="#111" stroke-width="1.5"/>`,
-        text(LABEL_WIDTH + most * scale + 6, y + 11, `${engine} ${(median / 1e6).toFixed(2)} M/s`),
+        text(
+          LABEL_WIDTH + most * scale + 6,
+          y + 11,
+          `${engine} ${(median / 1e6).toFixed(median / 1e6 < SLOW_MILLIONS ? 4 : 2)} M/s`,
+        ),
       )
       y += BAR_HEIGHT
     }
@@ -99,8 +103,12 @@ function present(contest: Contest, engines: readonly string[]): string[] {
   return engines.filter((engine) => contest.outcomes.has(engine))
 }
 
+/** Below this many millions two digits tell too little. */
+const SLOW_MILLIONS = 0.1
+
 function millions({ median, least, most }: Spread): string {
-  return bracketed({ median: median / 1e6, least: least / 1e6, most: most / 1e6 }, 2)
+  const digits = least / 1e6 < SLOW_MILLIONS ? 4 : 2
+  return bracketed({ median: median / 1e6, least: least / 1e6, most: most / 1e6 }, digits)
 }
 
 function bracketed({ median, least, most }: Spread, digits: number): string {

@@ -13,7 +13,7 @@ import { parseArgs } from 'node:util'
 import { startKafka } from '../../test/support/kafka/start-kafka.ts'
 import { disagreements } from '../comparison/contest.ts'
 import { optionsOf, runEngine, runProgram } from '../comparison/engine-run.ts'
-import { machineNote, writePage } from '../comparison/page.ts'
+import { machineNote, roundsNote, writePage } from '../comparison/page.ts'
 import { markdownOf, svgOf } from '../comparison/report.ts'
 import { inTurn } from '../comparison/turns.ts'
 
@@ -62,7 +62,7 @@ try {
       `a running count of bids per auction, topic to topic, a row for each bid, exactly once, a commit every ${values['commit-ms']} ms; ${Number(events).toLocaleString('en')} bids of 200 bytes as JSON in 4 partitions`,
       `@kafkats/flow ${version}; its state in memory with a changelog topic, as by default`,
       'from the start of the job in the running process to the commit of the last offset',
-      `${values.rounds} rounds in turn; medians (least–most); ratios within a round`,
+      `${roundsNote(values.rounds)}; ratios within a round`,
       `${machineNote()}; the broker is on it too`,
       'outputs compared by row count and checksum; processor time of whole processes, the check of their output included, without the broker',
     ],

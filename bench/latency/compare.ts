@@ -13,7 +13,7 @@ import { spreadOf } from '../comparison/contest.ts'
 import { curvesSvg } from '../comparison/curves.ts'
 import { optionsOf, peerOf, runEngine } from '../comparison/engine-run.ts'
 import type { Engine } from '../comparison/engine-run.ts'
-import { machineNote, spreadText, tableOf, writePage } from '../comparison/page.ts'
+import { machineNote, roundsNote, spreadText, tableOf, writePage } from '../comparison/page.ts'
 import { inTurn } from '../comparison/turns.ts'
 import type { Percentiles } from './percentiles.ts'
 
@@ -103,7 +103,7 @@ function write(): void {
   const md = [
     '# Latency: events at a rate, keyed windows, a sink',
     '',
-    `- windows of ${values['window-ms']} ms over ${values.keys} keys, p=${values.parallelism}, ${checkpoints}; ${values.seconds} s after a warm-up of ${values['warm-up']} s; ${values.rounds === '1' ? 'one round' : `${values.rounds} rounds in turn, medians (least–most)`}`,
+    `- windows of ${values['window-ms']} ms over ${values.keys} keys, p=${values.parallelism}, ${checkpoints}; ${values.seconds} s after a warm-up of ${values['warm-up']} s; ${roundsNote(values.rounds)}`,
     '- of each result: from the moment when the record was due that closed its window, to its arrival at the sink; what waits for an engine that is behind counts',
     ...(rates.includes(2)
       ? ['- at 2 events/s the job is idle before each event: how fast it wakes']

@@ -121,7 +121,9 @@ async function attempt(
     ...(heapMb === undefined
       ? {}
       : { env: { [values.variable]: values.heap.replace('{}', String(heapMb)) } }),
-    ...(best === undefined ? {} : { timeoutMs: START_MS + (2 * Number(events) * 1000) / best }),
+    ...(best === undefined
+      ? {}
+      : { timeoutMs: START_MS + Math.ceil((2 * Number(events) * 1000) / best) }),
   })
   const line = stdout?.split('\n').findLast((each) => each.startsWith('{'))
   if (line === undefined) {
@@ -160,7 +162,7 @@ function write(): void {
   const md = [
     '# Memory',
     '',
-    `- ${values.query}, ${Number(keys).toLocaleString('en')} keys, ${Number(events).toLocaleString('en')} events, p=${parallelism}, state=${state}; the better speed of ${tries} runs, the median (least–most) of their peaks`,
+    `- ${values.query}, ${Number(keys).toLocaleString('en')} keys, ${Number(events).toLocaleString('en')} events, p=${parallelism}, state=${state}; ${tries === 1 ? 'one run of each' : `the better speed of ${tries} runs, the median (least–most) of their peaks`}`,
     '- peak: the most that a process and its descendants had resident at one time',
     `- ${machineNote()}`,
     '',
