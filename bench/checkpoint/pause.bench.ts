@@ -2,7 +2,7 @@
  * How long records stand still while a checkpoint of keyed state in memory is taken, beside the stop of a full copy of the same state
  * in the same process. Prints one JSON object as its last line.
  *
- *   node dist/bench/checkpoint/pause.bench.js keys=1000000 rounds=20 [calmEvery=1]
+ *   node dist/bench/checkpoint/pause.bench.js keys=1000000 rounds=20 [calmEvery=1] [copies=5]
  *
  * `gapMs`: the longest time between two records of an operator with `keys` keys, all of which change all the time, from the
  * trigger of a checkpoint to its completion. `calmGapMs`: the same between checkpoints, for as long: what the source and the garbage
@@ -23,6 +23,7 @@ const options = new Map(
 const keyCount = Number(options.get('keys') ?? 1_000_000)
 const roundCount = Number(options.get('rounds') ?? 20)
 const calmEvery = Number(options.get('calmEvery') ?? 1)
+const copyCount = Number(options.get('copies') ?? 5)
 const directory = mkdtempSync(join(tmpdir(), 'millrace-pause-'))
 
 /** Reading the thread's time takes some microseconds: it is looked at between so many records. */
@@ -120,7 +121,7 @@ async function measureCopies(): Promise<Times> {
     state.set(`key-${index}`, { count: index, sum: index * 2 })
   }
   const all = times()
-  for (let turn = 0; turn < 5; turn++) {
+  for (let turn = 0; turn < copyCount; turn++) {
     await sleep(10)
     reset()
     const copy = new Map<string, { count: number; sum: number }>()

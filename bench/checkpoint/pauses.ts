@@ -1,7 +1,7 @@
 /**
  * The longest gaps between records while checkpoints of state in memory are taken, as a page:
  *
- *     bench/checkpoint/pauses [--keys 1000000,10000000] [--rounds 20] [--calm-every 4] [--heap-mb 12000] [--out docs/benchmarks/checkpoint-pause]
+ *     bench/checkpoint/pauses [--keys 1000000,10000000] [--rounds 20] [--calm-every 4] [--copies 5] [--heap-mb 12000] [--out docs/benchmarks/checkpoint-pause]
  *
  * Runs pause.bench.ts for each number of keys, in a process of its own.
  */
@@ -29,6 +29,7 @@ const { values } = parseArgs({
     keys: { type: 'string', default: '1000000,10000000' },
     rounds: { type: 'string', default: '20' },
     'calm-every': { type: 'string', default: '4' },
+    copies: { type: 'string', default: '5' },
     'heap-mb': { type: 'string', default: '12000' },
     out: { type: 'string', default: 'docs/benchmarks/checkpoint-pause' },
   },
@@ -53,7 +54,12 @@ for (const keys of values.keys.split(',')) {
       name: 'pause',
       command: [process.execPath, `--max-old-space-size=${values['heap-mb']}`, program],
     },
-    [`keys=${keys}`, `rounds=${values.rounds}`, `calmEvery=${values['calm-every']}`],
+    [
+      `keys=${keys}`,
+      `rounds=${values.rounds}`,
+      `calmEvery=${values['calm-every']}`,
+      `copies=${values.copies}`,
+    ],
   )
   console.error(JSON.stringify(line))
   rows.push([
@@ -72,7 +78,8 @@ for (const keys of values.keys.split(',')) {
     '# Gaps while a checkpoint is taken',
     '',
     '- one operator with a count and a sum for each key (a text), all of which change all the time; medians over the rounds of the longest gap between records from the trigger of a checkpoint to its completion',
-    '- full copy: a Map of the same keys with a copy of each value, in the same process; the median of 5',
+    '- full copy: a Map of the same keys with a copy of each value, in the same process; the median of ' +
+      values.copies,
     '- times that the thread itself worked, where not said to be by the clock; a gap is looked for every 64 records',
     '- without a checkpoint: for as long, between checkpoints: what source and garbage collector cause by themselves',
     `- ${machineNote()}`,
