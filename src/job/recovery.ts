@@ -128,8 +128,7 @@ export class Recovery {
     const { store, logger, onPartialCommit = 'fail' } = this.#options
     // regions that run on are ahead of an earlier checkpoint
     const canGoBack = from.kind === 'latest' && regions.size === this.#options.plan.regionCount
-    const ids = canGoBack ? await store.list() : []
-    const formerId = ids.filter((id) => id < checkpointId).at(-1)
+    const formerId = canGoBack ? await this.#formerOf(manifest) : undefined
     const facts = { checkpointId, formerId, onPartialCommit }
     let decision = decideLostOutput({ ...facts, outcomes })
     if (decision.kind === 'go-back') {
@@ -151,6 +150,23 @@ export class Recovery {
         this.#fellBack = true
         return undefined
     }
+  }
+
+  /**
+   * The newest checkpoint before this one in its line. Those of another line may be of what the job was taken back from: undefined where
+   * only such are left.
+   */
+  async #formerOf({ checkpointId, lineage }: Manifest): Promise<number | undefined> {
+    const { store } = this.#options
+    const ids = (await store.list()).filter((id) => id < checkpointId)
+    for (const id of ids.reverse()) {
+      try {
+        return (await store.load(id)).lineage === lineage ? id : undefined
+      } catch (error) {
+        if (toEngineError(error).code !== 'CHECKPOINT_CORRUPT') throw error
+      }
+    }
+    return undefined
   }
 
   /** The checkpoint to begin with: checked, planned, its mapping logged. */

@@ -143,6 +143,19 @@ test('lost output that nobody has seen sends the job back to the checkpoint befo
   assert.equal(new Set(sink.lineages).size, 2)
 })
 
+test('a job that was taken back to a savepoint never goes back to what it was taken back from', async (t) => {
+  const directory = await directoryOf(t)
+  const sink = new CoordinatedSink()
+  await run(sink, directory).finished
+  sink.commitsFail = true
+  const from = join(directory, 'manifests', '00000001')
+  await assert.rejects(run(sink, directory, { from }).finished)
+  sink.commitsFail = false
+  sink.stateOf = (checkpointId) => (checkpointId === 2 ? 'lost' : 'committed')
+
+  await assert.rejects(run(sink, directory).finished, { code: 'OUTPUT_LOST' })
+})
+
 test('lost output is not written again where the rest turns out to be committed in the end', async (t) => {
   const directory = await directoryOf(t)
   const sink = new CoordinatedSink()
