@@ -53,7 +53,8 @@ export const PARTS: readonly Part[] = [
     name: 'subtasks',
     title: 'Subtasks',
     what: 'A running count of 100,000 keys over full auction events, which go to the subtask of their key; 1 to 8 subtasks on one thread and on two.',
-    shape: `One subtask has no exchange. With n subtasks all but one in n records go to another subtask: to another thread they are encoded and decoded, on one thread they are handed over as they are, but outlive the collector's young generation where they wait. There are n² channels, each of which carries fewer records at a time, and each subtask has operators of its own for V8 to compile: more subtasks than cores cost time and gain none.`,
+    shape:
+      'One subtask has no exchange. On one thread records are handed over as they are: that costs little, however many subtasks there are. To another thread they are encoded and decoded, half of them where there are two threads. Of n subtasks there are n² channels, each of which carries fewer records at a time, and each subtask has operators of its own for V8 to compile, so more subtasks than cores gain nothing.',
     xLabel: 'subtasks',
     isLogarithmic: false,
   },
