@@ -9,9 +9,11 @@ export type {
   KeyedProcessSpec,
   KeyedResult,
   KeyedStream,
+  LeftOf,
   MultiStream,
   OperatorOptions,
   PaneHandler,
+  RightOf,
   SourceOptions,
   StatelessOptions,
   WindowedStream,
@@ -24,6 +26,7 @@ export { fromArray } from '../operators/sources/from-array.ts'
 export { customWatermarks, monotonous, outOfOrder } from '../operators/sources/watermarks.ts'
 export { printSink } from '../operators/sinks/print.ts'
 export { arraySink } from '../operators/sinks/array.ts'
+export type { JoinKind } from '../operators/join.ts'
 export { mapSink } from '../operators/sinks/map.ts'
 export { bytes } from '../operators/formats/bytes.ts'
 export { deadLetterJson } from '../operators/formats/dead-letter-json.ts'

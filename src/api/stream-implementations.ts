@@ -8,6 +8,8 @@ import { tableAggregate } from '../../operators/table-aggregate.ts'
 import { collect, count, sum } from '../../operators/aggregators.ts'
 import { filter } from '../../operators/filter.ts'
 import { flatMap } from '../../operators/flat-map.ts'
+import { join } from '../../operators/join.ts'
+import type { JoinFunction, JoinKind } from '../../operators/join.ts'
 import { map } from '../../operators/map.ts'
 import { process, processContext } from '../../operators/process.ts'
 import type { AnyHandlers, ProcessOptions } from '../../operators/process.ts'
@@ -29,6 +31,7 @@ import type { Window, WindowFunction } from '../contract/window.ts'
 import type { DeadLetter } from '../core/dead-letter.ts'
 import { positiveMs } from '../core/duration.ts'
 import { EngineError } from '../core/errors.ts'
+import { checkChoice } from '../core/options.ts'
 import type { Partitioning } from '../plan/job-graph.ts'
 import type { States } from '../state/handles.ts'
 import { reducer } from '../state/reducer.ts'
@@ -271,6 +274,28 @@ class KeyedImplementation {
     return addOperator(this.graph, nodeOptions(uid, spec), operator, [
       this.origins,
       ...inputs.map(({ origins }) => origins),
+    ])
+  }
+
+  join(
+    uid: string,
+    other: unknown,
+    options: { readonly kind?: JoinKind } & OperatorOptions,
+    f: JoinFunction,
+  ): StreamImplementation {
+    const { kind = 'inner' } = options
+    checkChoice(kind, ['inner', 'left', 'right', 'full'], `The kind of the join '${uid}'`)
+    const { isBroadcast, origins } = this.#input(uid, 'other', other)
+    if (isBroadcast) {
+      throw new EngineError(
+        'JOB_INVALID',
+        `The other side of the join '${uid}' is not keyed; end it with keyBy(...)`,
+        { operatorUid: uid },
+      )
+    }
+    return addOperator(this.graph, nodeOptions(uid, options), join(kind, f), [
+      this.origins,
+      origins,
     ])
   }
 

@@ -21,6 +21,7 @@ import type {
   RetractionsOf,
   WindowOptions,
 } from '../../operators/window/window-options.ts'
+import type { JoinKind } from '../../operators/join.ts'
 import type { Aggregator } from '../contract/aggregator.ts'
 import type { Timer } from '../contract/operator.ts'
 import type { Sink } from '../contract/sink.ts'
@@ -226,7 +227,30 @@ export interface KeyedStream<in out K extends Key, out T, out C extends ChangeKi
     spec: KeyedProcessSpec<E, S, O, I, B>,
     open: (context: KeyedProcessContext<K, E, S, SideTypes<O>, B>) => KeyedHandlers<K, T, I, B>,
   ): MultiStream<E, SideTypes<O>>
+
+  /**
+   * Joins for ever, as tables are joined in SQL: every row of one side meets every row of the other with the same key. Both sides are
+   * kept as state, without bound in time. An inner join of rows that are only added only adds; an outer one takes the row without
+   * partner back when a partner comes. A joined row has the later time of the two, which the watermark may have passed: windows
+   * behind a join want `allowedLateness`. `f` must give the same for the same rows: it is called again when they are taken back.
+   *
+   * @example
+   * orders.keyBy((order) => order.userId)
+   *   .join('named', users.asTable().keyBy((user) => user.id), { kind: 'left' }, (order, user) => ({ ...order, name: user?.name }))
+   */
+  join<U, D extends ChangeKind, R, const J extends JoinKind = 'inner'>(
+    uid: string,
+    other: KeyedStream<K, U, D>,
+    options: { readonly kind?: J } & OperatorOptions,
+    f: (left: LeftOf<J, T>, right: RightOf<J, U>, key: K) => R,
+  ): DataStream<R, C | D | (J extends 'inner' ? never : 'retract')>
 }
+
+/** The left row of a join: undefined where a right row stands alone. */
+export type LeftOf<J extends JoinKind, T> = J extends 'right' | 'full' ? T | undefined : T
+
+/** The right row of a join: undefined where a left row stands alone. */
+export type RightOf<J extends JoinKind, U> = J extends 'left' | 'full' ? U | undefined : U
 
 /** What aggregates over windows emit. */
 export interface WindowResult<out K, out W, out R> extends KeyedResult<K, R>, PaneOf<K, W> {}

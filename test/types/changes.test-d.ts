@@ -55,6 +55,29 @@ export function changesInTypes(
       .count('w'),
   ).toEqualTypeOf<MultiStream<WindowResult<string, TimeWindow, number>, { late: View }>>()
 
+  // joins
+  const keyedTable = table.keyBy(({ page }) => page)
+  expectTypeOf(
+    byPage.join('j', byPage, {}, (left, right): [View, View] => [left, right]),
+  ).toEqualTypeOf<DataStream<[View, View]>>()
+  expectTypeOf(byPage.join('j', keyedTable, {}, (left) => left)).toEqualTypeOf<
+    DataStream<View, ChangeKind>
+  >()
+  expectTypeOf(
+    byPage.join('j', byPage, { kind: 'full' }, (left, right) => {
+      expectTypeOf(left).toEqualTypeOf<View | undefined>()
+      expectTypeOf(right).toEqualTypeOf<View | undefined>()
+      return 1
+    }),
+  ).toEqualTypeOf<DataStream<number, ChangeKind>>()
+  byPage.join('j', byPage, { kind: 'left' }, (left, right) => {
+    expectTypeOf(left).toEqualTypeOf<View>()
+    expectTypeOf(right).toEqualTypeOf<View | undefined>()
+    return 1
+  })
+  // @ts-expect-error an outer join takes rows back
+  byPage.join('j', byPage, { kind: 'left' }, () => 1).to('out', arraySink<number>([]))
+
   // sinks
   counts.to(
     'table',
