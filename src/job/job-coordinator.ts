@@ -719,6 +719,8 @@ export class JobCoordinator {
         this.#options.logger.warn(`Closing failed: ${toEngineError(failure).message}`)
       }
     }
+    // a slot that was ended tells nothing of its regions any more, and their time limit would keep the process alive
+    for (const region of this.#regions) this.#onClosed(region)
     this.#move(status)
     // without effect where it ran
     this.#running.reject(

@@ -11,7 +11,6 @@ import { acquireOwnerLock } from '../checkpoint/storage/owner-lock.ts'
 import { EngineError } from '../core/errors.ts'
 import type { Logger } from '../core/log.ts'
 import { silentLogger } from '../core/log.ts'
-import type { Scheduler } from '../core/time.ts'
 import { planExecution } from '../plan/execution-plan.ts'
 import type { ExecutionPlan } from '../plan/execution-plan.ts'
 import type { JobDefinition } from '../plan/job-definition.ts'
@@ -28,7 +27,7 @@ import { resolveOptions } from './run-options.ts'
 import type { OpenSlot } from './slot-link.ts'
 import { slotParts } from './slot-setup.ts'
 import type { SlotSetup } from './slot-setup.ts'
-import { systemClock } from './system-clock.ts'
+import { systemClock, systemScheduler } from './system-clock.ts'
 import { WorkerSlots } from './worker-slot.ts'
 
 /** Where a savepoint lies. */
@@ -109,13 +108,6 @@ export function start<P>(
   options: RunOptions & Placement & { readonly params?: P } = {},
 ): RunningJob {
   return new StartedJob(job, options)
-}
-
-const scheduler: Scheduler = {
-  after(delayMs, action) {
-    const timer = setTimeout(action, delayMs)
-    return () => clearTimeout(timer)
-  },
 }
 
 class StartedJob implements RunningJob {
@@ -237,7 +229,7 @@ async function bringUp(
       claim: resolved.claim,
       bounds: resolved.bounds,
       clock: systemClock,
-      scheduler,
+      scheduler: systemScheduler,
       logger,
       newLineage: randomUUID,
       runId: randomUUID().slice(0, 8),

@@ -12,6 +12,7 @@ import type { RunningJob } from '../../../src/index.ts'
 import counting from '../../support/counting/job.ts'
 import type { CountingParams } from '../../support/counting/job.ts'
 import stillborn from '../../support/counting/stillborn-job.ts'
+import { Deferred } from '../../../src/core/deferred.ts'
 import { Life } from '../../support/counting/life.ts'
 import { chosen, countingModule, place } from '../../support/counting/place.ts'
 import type { Place } from '../../support/counting/place.ts'
@@ -79,6 +80,38 @@ test('a worker whose user function never returns is ended and replaced', async (
 
   assert.match(warnings.join('\n'), /worker thread of slot \d did not close .* within 500 ms/)
   checkOutput(params.rows, params.windows, SIZE)
+})
+
+test('a job that is cancelled while a worker does not return leaves no timer behind', async (t) => {
+  const here = await place(t, SIZE)
+  const timers = (): number =>
+    process.getActiveResourcesInfo().filter((name) => name === 'Timeout').length
+  const before = timers()
+  const isRestarting = new Deferred<void>()
+  await using running = start(counting, {
+    params: {
+      ...here.params,
+      pace: PACE,
+      trouble: { kind: 'loop', ids: chosen(here, 1), once: here.once },
+    },
+    parallelism: 3,
+    threads: 2,
+    module: countingModule,
+    checkpoints: { directory: here.checkpoints, interval: '200ms', timeout: '3s' },
+    restart: { kind: 'fixed', delay: '20ms', attemptsMax: 100 },
+    closeTimeout: '1h',
+    logger: {
+      info() {},
+      warn: (line) => void (/restarting/.test(line) && isRestarting.resolve()),
+      error() {},
+    },
+  })
+  await isRestarting.promise
+
+  await running.cancel()
+
+  await assert.rejects(running.finished, { code: 'JOB_CANCELLED' })
+  assert.ok(timers() <= before, 'no timer keeps the process alive')
 })
 
 test('a worker that is ended from outside, at any moment, is replaced', async (t) => {
