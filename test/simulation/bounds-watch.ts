@@ -16,8 +16,7 @@ const FRAMES_READ = 17
 const waiting = new WeakMap<LocalChannel, number>()
 let highestWaiting = 0
 
-// called below with the channel they belong to
-// oxlint-disable-next-line typescript/unbound-method
+// oxlint-disable-next-line typescript/unbound-method -- called below with the channel they belong to
 const { offer, poll } = LocalChannel.prototype
 
 LocalChannel.prototype.offer = function (this: LocalChannel, element: StreamElement): boolean {

@@ -16,52 +16,11 @@ import {
 } from 'millrace'
 import type { TimeWindow, WindowFunction } from 'millrace'
 import { runTest, testSource } from 'millrace/testing'
-import type { TestResult, TestSource } from 'millrace/testing'
+import type { TestResult } from 'millrace/testing'
+import { anyActions, scripted } from '../../support/scripted-hits.ts'
+import type { Hit } from '../../support/scripted-hits.ts'
 
-interface Hit {
-  readonly user: string
-  readonly n: number
-}
-
-type Action =
-  | { readonly kind: 'emit'; readonly records: readonly (readonly [user: string, atMs: number])[] }
-  | { readonly kind: 'watermark'; readonly byMs: number }
-  | { readonly kind: 'advance'; readonly byMs: number }
-
-const someRecords = fc.array(
-  fc.tuple(fc.constantFrom('a', 'b', 'c'), fc.integer({ min: -50, max: 250 })),
-  { minLength: 1, maxLength: 6 },
-)
-const someActions: fc.Arbitrary<Action[]> = fc.array(
-  fc.oneof(
-    someRecords.map((records): Action => ({ kind: 'emit', records })),
-    fc.integer({ min: 1, max: 60 }).map((byMs): Action => ({ kind: 'watermark', byMs })),
-    fc.integer({ min: 1, max: 60 }).map((byMs): Action => ({ kind: 'advance', byMs })),
-  ),
-  { minLength: 2, maxLength: 14 },
-)
-
-function scripted(actions: readonly Action[], isOpen = false): TestSource<Hit> {
-  const source = testSource<Hit>()
-  let watermarkMs = -100
-  let nowMs = 0
-  let n = 0
-  for (const action of actions) {
-    if (action.kind === 'emit') {
-      source.emit(
-        ...action.records.map(([user, timestampMs]) => ({
-          value: { user, n: ++n },
-          timestampMs,
-        })),
-      )
-    } else if (action.kind === 'watermark') {
-      source.watermark((watermarkMs += action.byMs))
-    } else {
-      source.advanceTo((nowMs += action.byMs))
-    }
-  }
-  return isOpen ? source : source.end()
-}
+const someActions = anyActions({ users: ['a', 'b', 'c'], recordsMax: 6, actionsMin: 2 })
 
 const windowFunctions: readonly WindowFunction<unknown, TimeWindow>[] = [
   tumbling({ size: '40ms' }),

@@ -18,32 +18,12 @@ import {
   whenAny,
 } from 'millrace'
 import type { Accumulation, ManyPanes, TimeWindow, WindowFunction } from 'millrace'
-import { runTest, testSource } from 'millrace/testing'
-import type { TestResult, TestSource } from 'millrace/testing'
+import { runTest } from 'millrace/testing'
+import type { TestResult } from 'millrace/testing'
+import { anyActions, scripted } from '../../../support/scripted-hits.ts'
+import type { Hit } from '../../../support/scripted-hits.ts'
 
-interface Hit {
-  readonly user: string
-  readonly n: number
-}
-
-type Action =
-  | { readonly kind: 'emit'; readonly records: readonly (readonly [user: string, atMs: number])[] }
-  | { readonly kind: 'watermark'; readonly byMs: number }
-  | { readonly kind: 'advance'; readonly byMs: number }
-
-const actions: fc.Arbitrary<Action[]> = fc.array(
-  fc.oneof(
-    fc
-      .array(fc.tuple(fc.constantFrom('a', 'b', 'c'), fc.integer({ min: -50, max: 250 })), {
-        minLength: 1,
-        maxLength: 6,
-      })
-      .map((records): Action => ({ kind: 'emit', records })),
-    fc.integer({ min: 1, max: 60 }).map((byMs): Action => ({ kind: 'watermark', byMs })),
-    fc.integer({ min: 1, max: 60 }).map((byMs): Action => ({ kind: 'advance', byMs })),
-  ),
-  { minLength: 2, maxLength: 14 },
-)
+const actions = anyActions({ users: ['a', 'b', 'c'], recordsMax: 6, actionsMin: 2 })
 
 const wheres = fc.constantFrom<WindowFunction<Hit, TimeWindow>>(
   tumbling({ size: '40ms' }),
@@ -68,23 +48,6 @@ const manyPanes = fc.record<ManyPanes<Hit, Accumulation>>({
 /** Shown by its name where something is found. */
 function shown<T extends object>(value: T, name: string): T {
   return Object.defineProperty({ ...value }, fc.toStringMethod, { value: () => name })
-}
-
-function scripted(script: readonly Action[]): TestSource<Hit> {
-  const source = testSource<Hit>()
-  let [watermarkMs, nowMs, n] = [-100, 0, 0]
-  for (const action of script) {
-    if (action.kind === 'emit') {
-      source.emit(
-        ...action.records.map(([user, timestampMs]) => ({ value: { user, n: ++n }, timestampMs })),
-      )
-    } else if (action.kind === 'watermark') {
-      source.watermark((watermarkMs += action.byMs))
-    } else {
-      source.advanceTo((nowMs += action.byMs))
-    }
-  }
-  return source.end()
 }
 
 /** Panes of each key in order; of keys whose timers are due at one time any may come first. */

@@ -29,51 +29,12 @@ import type {
   Trigger,
   WindowFunction,
 } from 'millrace'
-import { runTest, testSource } from 'millrace/testing'
-import type { TestOptions, TestResult, TestSource } from 'millrace/testing'
+import { runTest } from 'millrace/testing'
+import type { TestOptions, TestResult } from 'millrace/testing'
+import { anyActions, scripted } from '../../../support/scripted-hits.ts'
+import type { Hit } from '../../../support/scripted-hits.ts'
 
-interface Hit {
-  readonly user: string
-  readonly n: number
-}
-
-type Action =
-  | { readonly kind: 'emit'; readonly records: readonly (readonly [user: string, atMs: number])[] }
-  | { readonly kind: 'watermark'; readonly byMs: number }
-  | { readonly kind: 'advance'; readonly byMs: number }
-
-const someActions: fc.Arbitrary<Action[]> = fc.array(
-  fc.oneof(
-    fc
-      .array(fc.tuple(fc.constantFrom('a', 'b'), fc.integer({ min: -50, max: 250 })), {
-        minLength: 1,
-        maxLength: 5,
-      })
-      .map((records): Action => ({ kind: 'emit', records })),
-    fc.integer({ min: 1, max: 60 }).map((byMs): Action => ({ kind: 'watermark', byMs })),
-    fc.integer({ min: 1, max: 60 }).map((byMs): Action => ({ kind: 'advance', byMs })),
-  ),
-  { minLength: 3, maxLength: 14 },
-)
-
-function scripted(actions: readonly Action[]): TestSource<Hit> {
-  const source = testSource<Hit>()
-  let watermarkMs = -100
-  let nowMs = 0
-  let n = 0
-  for (const action of actions) {
-    if (action.kind === 'emit') {
-      source.emit(
-        ...action.records.map(([user, timestampMs]) => ({ value: { user, n: ++n }, timestampMs })),
-      )
-    } else if (action.kind === 'watermark') {
-      source.watermark((watermarkMs += action.byMs))
-    } else {
-      source.advanceTo((nowMs += action.byMs))
-    }
-  }
-  return source.end()
-}
+const someActions = anyActions({ users: ['a', 'b'], recordsMax: 5, actionsMin: 3 })
 
 const windowFunctions: readonly WindowFunction<unknown, TimeWindow>[] = [
   tumbling({ size: '40ms' }),
