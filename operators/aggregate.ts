@@ -48,8 +48,7 @@ export function runningAggregate<T, A, R>(
 export function aggregatorFunctions<T, A, R>(
   aggregator: Aggregator<T, A, R>,
 ): NonNullable<OperatorDescription['functions']> {
-  // compared by their texts, and never called without their object
-  // oxlint-disable-next-line typescript/unbound-method
+  // oxlint-disable-next-line typescript/unbound-method -- compared by their texts, and never called without their object
   const { create, add, merge, result, subtract } = aggregator
   return [create, add, merge, result, ...(subtract === undefined ? [] : [subtract])]
 }

@@ -63,17 +63,10 @@ class FlatMapInstance implements OperatorInstance {
   }
 
   resume(): boolean {
-    const { time } = this.#context
-    const { timestampMs, isRetraction, update } = time
-    time.update = 0
-    const isDone = this.#goOn()
-    time.timestampMs = timestampMs
-    time.isRetraction = isRetraction
-    time.update = update
-    return isDone
+    return this.#context.time.keeping(this.#goOn)
   }
 
-  #goOn(): boolean {
+  readonly #goOn = (): boolean => {
     const { output, gate, time } = this.#context
     for (let rest = this.#rests[0]; rest !== undefined; rest = this.#rests[0]) {
       time.timestampMs = rest.timestampMs

@@ -40,7 +40,7 @@ export function join(kind: JoinKind, f: JoinFunction): OperatorDescription {
     keepsValues: false,
     functions: [f],
     states: STATES.map((name) => ({ name, kind: 'join rows', layout: 'page' })),
-    details: { join: kind, grows: true },
+    details: { join: kind, rows: 'joined' },
     open: (context) => new JoinInstance(context, kind, f),
   }
 }
@@ -109,17 +109,10 @@ class JoinInstance implements OperatorInstance {
   }
 
   resume(): boolean {
-    const { time } = this.#context
-    const { timestampMs, isRetraction, update } = time
-    time.update = 0
-    const isDone = this.#goOn()
-    time.timestampMs = timestampMs
-    time.isRetraction = isRetraction
-    time.update = update
-    return isDone
+    return this.#context.time.keeping(this.#goOn)
   }
 
-  #goOn(): boolean {
+  readonly #goOn = (): boolean => {
     const { gate } = this.#context
     for (let work = this.#works[0]; work !== undefined; work = this.#works[0]) {
       if (work.partners.length === 0 && work.next === 0) {

@@ -64,6 +64,20 @@ export class RecordTime {
     this.update = update
   }
 
+  /**
+   * For what was left behind of records: runs an action that sets time and kind as it goes on, and puts back those at hand. What it
+   * emits is of no update.
+   */
+  keeping(goOn: () => boolean): boolean {
+    const { timestampMs, isRetraction, update } = this
+    this.update = 0
+    const isDone = goOn()
+    this.timestampMs = timestampMs
+    this.isRetraction = isRetraction
+    this.update = update
+    return isDone
+  }
+
   /** Adds a row, whatever the record at hand is. */
   emitInsert(output: { emit(value: unknown): void }, value: unknown): void {
     const { isRetraction, update } = this

@@ -125,6 +125,9 @@ function notesOf(plan: ExecutionPlan): string[] {
         `'${nameOf(node)}' keeps the rows of each key, since rows may be taken back and its aggregate cannot subtract them`,
       )
     }
+    if (rows === 'joined') {
+      notes.push(`'${nameOf(node)}' keeps every row of both sides until it is taken back`)
+    }
     if (rows === 'counted') notes.push(`'${nameOf(node)}' keeps state for every key that has rows`)
     if (grows === true) {
       notes.push(`'${nameOf(node)}' keeps state for every key it has ever seen`)
